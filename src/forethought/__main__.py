@@ -1,0 +1,5 @@
+"""`python -m forethought`."""
+
+from forethought.cli import main
+
+main()

@@ -1,0 +1,45 @@
+"""From probabilities and costs to a choice of target: policies, operating points and their selection."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from forethought._lazy import attach
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "ABSTAIN": "base",
+        "AbstentionFloor": "abstention_floor",
+        "Argmax": "argmax",
+        "Cascade": "cascade",
+        "MeanCostCap": "mean_cost_cap",
+        "OperatingPoint": "operating_points",
+        "Policy": "base",
+        "Tolerance": "tolerance",
+        "Utility": "utility",
+        "Value": "value",
+        "choose_point": "operating_points",
+        "explain": "explain",
+        "operating_points": "operating_points",
+        "policies": "registry",
+        "policy_from": "registry",
+    },
+)
+
+if TYPE_CHECKING:
+    from forethought.allocation.abstention_floor import AbstentionFloor as AbstentionFloor
+    from forethought.allocation.argmax import Argmax as Argmax
+    from forethought.allocation.base import ABSTAIN as ABSTAIN
+    from forethought.allocation.base import Policy as Policy
+    from forethought.allocation.cascade import Cascade as Cascade
+    from forethought.allocation.explain import explain as explain
+    from forethought.allocation.mean_cost_cap import MeanCostCap as MeanCostCap
+    from forethought.allocation.operating_points import OperatingPoint as OperatingPoint
+    from forethought.allocation.operating_points import choose_point as choose_point
+    from forethought.allocation.operating_points import operating_points as operating_points
+    from forethought.allocation.registry import policies as policies
+    from forethought.allocation.registry import policy_from as policy_from
+    from forethought.allocation.tolerance import Tolerance as Tolerance
+    from forethought.allocation.utility import Utility as Utility
+    from forethought.allocation.value import Value as Value

@@ -1,0 +1,32 @@
+"""Committed data of the main job: questions, few-shot examples, the pool and recorded outcomes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_HERE = Path(__file__).parent
+
+
+def default_questions() -> Path:
+    """Questions of the main job, as JSON lines."""
+    return _HERE / "questions.jsonl"
+
+
+def default_examples() -> Path:
+    """Solved questions for few-shot prompts."""
+    return _HERE / "examples.jsonl"
+
+
+def default_pool() -> Path:
+    """The pool of embedded targets with illustrative prices."""
+    return _HERE / "pool.toml"
+
+
+def recorded_outcomes() -> Path:
+    """What every target of the pool did on the questions, samples of voting targets included."""
+    return _HERE / "outcomes.parquet"
+
+
+def recorded_samples() -> Path:
+    """500 questions x 40 samples of one target, for stopping rules."""
+    return _HERE / "samples.parquet"

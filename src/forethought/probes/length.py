@@ -1,0 +1,44 @@
+"""The length of the prompt: the baseline that any claim about difficulty has to beat."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from forethought.errors import DataError
+from forethought.probes.base import FloatArray
+from forethought.probes.logistic_heads import LogisticHeads
+from forethought.probes.success_classifier import SuccessClassifier
+
+
+class LengthProbe(SuccessClassifier):
+    """One logistic head a target on the logarithms of prompt lengths.
+
+    arXiv 2602.09924 uses the prompt's token count; log(1 + length) and its square are ours, so that
+    success may peak at a middle length.
+
+    Attributes:
+        heads_: The fitted `LogisticHeads`.
+    """
+
+    def _fit(self, X: FloatArray, rates: FloatArray, trials: FloatArray) -> None:
+        if (X < 0).any():
+            raise DataError(f"lengths must be >= 0, got {X.min()}; Negative values in data passed to LengthProbe")
+        self.heads_ = LogisticHeads().fit(_shape(X), rates, np.where(trials > 0, trials, 1.0))
+
+    def _predict_success(self, X: FloatArray) -> FloatArray:
+        return self.heads_.predict_success(_shape(np.maximum(X, 0)))
+
+
+def text_lengths(texts: Sequence[str], tokens: ArrayLike | None = None) -> FloatArray:
+    """Return lengths `(n, 2)`: characters and words, or characters and prompt tokens where counted."""
+    characters = [len(text) for text in texts]
+    second = [len(text.split()) for text in texts] if tokens is None else np.asarray(tokens)
+    return np.column_stack([characters, second]).astype(np.float64)
+
+
+def _shape(lengths: FloatArray) -> FloatArray:
+    logs = np.log1p(lengths)
+    return np.hstack([logs, logs**2])
