@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import Any
 
 
@@ -15,6 +17,7 @@ def attach(package: str, members: Mapping[str, str]) -> tuple[Callable[[str], An
         members: Public name -> submodule that defines it.
     """
     names = sorted(members)
+    sys.modules[package].__class__ = _door(frozenset(members))
 
     def __getattr__(name: str) -> Any:  # noqa: N807
         if name not in members:
@@ -25,3 +28,18 @@ def attach(package: str, members: Mapping[str, str]) -> tuple[Callable[[str], An
         return names
 
     return __getattr__, __dir__, names
+
+
+def _door(members: frozenset[str]) -> type[ModuleType]:
+    """A module that does not let a submodule take the place of a member of the same name.
+
+    Importing `package.spearman` binds that module as `package.spearman`, which would hide the
+    function of this name; `__getattr__` is only asked for names that are not bound.
+    """
+
+    class Door(ModuleType):
+        def __setattr__(self, name: str, value: Any) -> None:
+            if not (name in members and isinstance(value, ModuleType)):
+                super().__setattr__(name, value)
+
+    return Door

@@ -99,8 +99,9 @@ def test_unreadable_files_are_data_errors(tmp_path: Path) -> None:
             Outcomes.read(path)
 
 
-def test_a_place_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("in the way")
+def test_a_place_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "table.parquet").mkdir()
 
     with pytest.raises(ArtifactError, match="cannot write"):
-        Outcomes.from_rows(ROWS).write(tmp_path / "file" / "table.parquet")
+        Outcomes.from_rows(ROWS).write(tmp_path / "table.parquet")
+    assert [path.name for path in tmp_path.iterdir()] == ["table.parquet"]

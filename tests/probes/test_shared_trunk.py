@@ -8,7 +8,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from forethought.errors import ConfigError, DataError, FeatureError
+from forethought.errors import ConfigError, DataError
 from forethought.probes.shared_trunk import SharedTrunkNet, TrunkTraining
 from forethought.probes.trunk_scorer import TrunkScorer
 
@@ -162,47 +162,6 @@ def test_bad_labels_and_training_are_refused():
         SharedTrunkNet(training=SMALL).fit(X, Y, groups=np.zeros(50))
     with pytest.raises(ConfigError, match="selection_share"):
         TrunkTraining(selection_share=1.0)
-
-
-class TestTrunkScorer:
-    @pytest.fixture(scope="class")
-    def fitted(self):
-        X, Y = problem()
-        return X, SharedTrunkNet(6, seeds=(0, 1), training=SMALL).fit(X, Y).scorer_
-
-    def test_state_rebuilds_the_same_scorer(self, fitted, tmp_path):
-        from safetensors.numpy import load_file, save_file
-
-        X, scorer = fitted
-        meta, arrays = scorer.calibrated(np.array([1.0, 2.0, 0.5]), np.array([0.0, 0.1, -0.2])).state()
-        save_file(arrays, tmp_path / "trunk.safetensors")
-        again = TrunkScorer.from_state(meta, load_file(tmp_path / "trunk.safetensors"))
-        np.testing.assert_array_equal(
-            again.predict_proba([X]), scorer.calibrated(arrays["scale"], arrays["offset"]).predict_proba([X])
-        )
-
-    def test_calibration_is_affine_on_the_logit(self, fitted):
-        X, scorer = fitted
-        scale, offset = np.array([0.5, 1.0, 2.0]), np.array([0.3, 0.0, -1.0])
-        p, q = scorer.predict_proba([X]), scorer.calibrated(scale, offset).predict_proba([X])
-        np.testing.assert_allclose(np.log(q / (1 - q)), scale * np.log(p / (1 - p)) + offset, atol=1e-9)
-
-    def test_batch_and_order_change_nothing(self, fitted):
-        X, scorer = fitted
-        whole = scorer.predict_proba([X])
-        np.testing.assert_allclose(np.vstack([scorer.predict_proba([row[None]]) for row in X[:20]]), whole[:20], atol=1e-6)
-        np.testing.assert_allclose(scorer.predict_proba([X[::-1]]), whole[::-1], atol=1e-6)
-
-    def test_blocks_are_put_side_by_side(self, fitted):
-        X, scorer = fitted
-        np.testing.assert_array_equal(scorer.predict_proba([X[:, :10], X[:, 10:]]), scorer.predict_proba([X]))
-
-    def test_unfit_features_are_refused(self, fitted):
-        X, scorer = fitted
-        with pytest.raises(FeatureError, match="24"):
-            scorer.predict_proba([X[:, :23]])
-        with pytest.raises(FeatureError, match="NaN"):
-            scorer.predict_proba([np.where(X == X[0, 0], np.nan, X)])
 
 
 CHECKED = TrunkTraining(max_epochs=40, batch_size=64, learning_rate=1e-2)

@@ -39,6 +39,10 @@ class Encoder(Protocol):
         """Longest prompt read whole, tokens."""
 
     @property
+    def system(self) -> str | None:
+        """System turn put before each chat, if any."""
+
+    @property
     def readouts(self) -> tuple[str, ...]:
         """Every readout offered: `last`, `mean`, `eoi[-1]`, `eoi[-2]`, ..."""
 
@@ -47,6 +51,9 @@ class Encoder(Protocol):
 
     def encode(self, questions: Sequence[Question], *, layers: Sequence[int], readouts: Sequence[str]) -> Float32Array:
         """Raw residual stream of each question, (n, len(layers), len(readouts), width)."""
+
+    def lengths(self, questions: Sequence[Question]) -> NDArray[np.int64]:
+        """Tokens of each prompt as it is read, (n,)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from forethought.activations.base import Float32Array
 from forethought.activations.batching import token_batches
@@ -116,6 +117,11 @@ class TransformersEncoder:
                 raise FeatureError(f"{self.name} gave NaN or infinite activations for question {questions[row].id!r}")
         return out
 
+    def lengths(self, questions: Sequence[Question]) -> NDArray[np.int64]:
+        """Tokens of each prompt as it is read, the template's included, (n,)."""
+        prompts = (self.model.render(question.messages, self.system, limit=self.window) for question in questions)
+        return np.fromiter((len(prompt) for prompt in prompts), dtype=np.int64, count=len(questions))
+
     def _prompt(self, question: Question) -> list[int]:
         ids = self.model.render(question.messages, self.system, limit=self.window)
         if len(ids) == self.window:
@@ -145,7 +151,10 @@ class TransformersEncoder:
         return torch.stack([pooled[layer] for layer in layers], dim=1)
 
     def _check(self, layers: Sequence[int], readouts: Sequence[str]) -> None:
-        if wrong := [layer for layer in layers if not 0 <= layer <= self.n_layers] or not layers:
-            raise FeatureError(f"layers {wrong or layers} asked; {self.name} has layers 0 to {self.n_layers}")
-        if unknown := [readout for readout in readouts if readout not in self.readouts] or not readouts:
-            raise FeatureError(f"readouts {unknown or readouts} asked; {self.name} offers {', '.join(self.readouts)}")
+        wrong = [layer for layer in layers if not 0 <= layer <= self.n_layers]
+        if wrong or not layers:
+            raise FeatureError(f"layers {wrong} of {list(layers)} asked; {self.name} has layers 0 to {self.n_layers}")
+        offered = self.readouts
+        unknown = [readout for readout in readouts if readout not in offered]
+        if unknown or not readouts:
+            raise FeatureError(f"readouts {unknown} of {list(readouts)} asked; {self.name} offers {', '.join(offered)}")

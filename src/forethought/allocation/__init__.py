@@ -14,14 +14,15 @@ __getattr__, __dir__, __all__ = attach(
         "Argmax": "argmax",
         "Cascade": "cascade",
         "MeanCostCap": "mean_cost_cap",
-        "OperatingPoint": "operating_points",
+        "OperatingPoint": "frontier",
         "Policy": "base",
+        "Single": "single",
         "Tolerance": "tolerance",
         "Utility": "utility",
         "Value": "value",
-        "choose_point": "operating_points",
-        "explain": "explain",
-        "operating_points": "operating_points",
+        "choose_point": "frontier",
+        "explain": "explanation",
+        "operating_points": "frontier",
         "policies": "registry",
         "policy_from": "registry",
     },
@@ -33,13 +34,14 @@ if TYPE_CHECKING:
     from forethought.allocation.base import ABSTAIN as ABSTAIN
     from forethought.allocation.base import Policy as Policy
     from forethought.allocation.cascade import Cascade as Cascade
-    from forethought.allocation.explain import explain as explain
+    from forethought.allocation.explanation import explain as explain
+    from forethought.allocation.frontier import OperatingPoint as OperatingPoint
+    from forethought.allocation.frontier import choose_point as choose_point
+    from forethought.allocation.frontier import operating_points as operating_points
     from forethought.allocation.mean_cost_cap import MeanCostCap as MeanCostCap
-    from forethought.allocation.operating_points import OperatingPoint as OperatingPoint
-    from forethought.allocation.operating_points import choose_point as choose_point
-    from forethought.allocation.operating_points import operating_points as operating_points
     from forethought.allocation.registry import policies as policies
     from forethought.allocation.registry import policy_from as policy_from
+    from forethought.allocation.single import Single as Single
     from forethought.allocation.tolerance import Tolerance as Tolerance
     from forethought.allocation.utility import Utility as Utility
     from forethought.allocation.value import Value as Value

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import final
 
-import numpy as np
-
-from forethought.allocation.base import ABSTAIN, Policy
+from forethought.allocation.base import ABSTAIN, Policy, best_in_row
 from forethought.errors import ConfigError
 from forethought.metrics import FloatArray, IntArray
 
@@ -51,4 +49,5 @@ class AbstentionFloor:
     def choose(self, success: FloatArray, cost: FloatArray) -> IntArray:
         """Choose one target a question or abstain; see `Policy.choose`."""
         choice = self.policy.choose(success, cost)
-        return np.where(np.maximum.reduce(success, axis=1) < self.floor, ABSTAIN, choice)
+        choice[best_in_row(success)[:, 0] < self.floor] = ABSTAIN
+        return choice

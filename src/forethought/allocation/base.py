@@ -62,6 +62,13 @@ def check_table(success: FloatArray, cost: FloatArray) -> None:
         raise DataError("cost must be >= 0 USD, finite and not NaN")
 
 
+def best_in_row(table: NDArray[Any]) -> NDArray[Any]:
+    """Largest value of each row, shape (n, 1)."""
+    if len(table) == 1:
+        return table[:, table.argmax(), np.newaxis]
+    return np.asarray(table.max(axis=1, keepdims=True))
+
+
 def cheapest_of_best(worth: NDArray[Any], cost: FloatArray) -> IntArray:
     """Column with the highest worth in each row, ties to the cheaper and then the earlier.
 
@@ -71,8 +78,7 @@ def cheapest_of_best(worth: NDArray[Any], cost: FloatArray) -> IntArray:
     """
     if len(worth) == 1:
         return np.array([_cheapest_of_best_row(worth[0], cost[0])])
-    best = worth == worth.max(axis=1, keepdims=True)
-    return np.asarray(np.where(best, cost, np.inf).argmin(axis=1), dtype=np.int64)
+    return np.asarray(np.where(worth == best_in_row(worth), cost, np.inf).argmin(axis=1), dtype=np.int64)
 
 
 def _cheapest_of_best_row(worth: NDArray[Any], cost: FloatArray) -> int:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import final
 
-import numpy as np
-
-from forethought.allocation.base import check_table, cheapest_of_best
+from forethought.allocation.base import best_in_row, cheapest_of_best, check_table
 from forethought.errors import ConfigError
 from forethought.metrics import FloatArray, IntArray
 
@@ -45,6 +43,7 @@ class Cascade:
         """Choose one target a question; see `Policy.choose`. Of equally dear last targets the later one is last."""
         check_table(success, cost)
         enough = success > self.threshold
-        last = cost.shape[1] - 1 - cost[:, ::-1].argmax(axis=1)
-        found = np.logical_or.reduce(enough, axis=1)
-        return np.where(found, cheapest_of_best(enough, cost), last)
+        choice = cheapest_of_best(enough, cost)
+        stuck = ~best_in_row(enough)[:, 0]
+        choice[stuck] = cost.shape[1] - 1 - cost[stuck, ::-1].argmax(axis=1)
+        return choice

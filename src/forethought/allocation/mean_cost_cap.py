@@ -7,7 +7,7 @@ from typing import final
 
 import numpy as np
 
-from forethought.allocation.base import check_table, cheapest_of_best
+from forethought.allocation.base import cheapest_of_best, check_table
 from forethought.errors import BudgetError, ConfigError
 from forethought.metrics import FloatArray, IntArray, picked
 
@@ -85,6 +85,8 @@ class MeanCostCap:
         if self.mix == 0:
             return thrifty
         generous = _at_price(success, cost, self.lower_price)
+        if (generous == thrifty).all():
+            return thrifty
         return np.where(_uniform(success, cost, thrifty) < self.mix, generous, thrifty)
 
 
@@ -118,6 +120,7 @@ def _mix(success: FloatArray, cost: FloatArray, prices: tuple[float, float], cap
 def _uniform(success: FloatArray, cost: FloatArray, choice: IntArray) -> FloatArray:
     """A number in [0, 1) from each row's chosen probability and cost, by Fibonacci hashing of their bits."""
     rows = np.arange(len(choice))
-    bits = success[rows, choice].view(np.uint64) ^ (cost[rows, choice].view(np.uint64) << np.uint64(1))
+    p, c = (table[rows, choice].astype(np.float64).view(np.uint64) for table in (success, cost))
+    bits = p ^ (c << np.uint64(1))
     bits = (bits ^ (bits >> np.uint64(32))) * np.uint64(0x9E3779B97F4A7C15)
     return np.asarray((bits >> np.uint64(11)).astype(np.float64) / 2**53)

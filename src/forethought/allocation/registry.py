@@ -19,6 +19,7 @@ policies: Registry[Callable[..., Policy]] = Registry(
         "argmax": f"{_HERE}.argmax:Argmax",
         "cascade": f"{_HERE}.cascade:Cascade",
         "mean_cost_cap": f"{_HERE}.mean_cost_cap:MeanCostCap",
+        "single": f"{_HERE}.single:Single",
         "tolerance": f"{_HERE}.tolerance:Tolerance",
         "utility": f"{_HERE}.utility:Utility",
         "value": f"{_HERE}.value:Value",

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import final
 
-import numpy as np
-
-from forethought.allocation.base import SLACK, check_table, cheapest_of_best
+from forethought.allocation.base import SLACK, best_in_row, cheapest_of_best, check_table
 from forethought.errors import ConfigError
 from forethought.metrics import FloatArray, IntArray
 
@@ -41,5 +39,4 @@ class Tolerance:
     def choose(self, success: FloatArray, cost: FloatArray) -> IntArray:
         """Choose one target a question; see `Policy.choose`."""
         check_table(success, cost)
-        best = np.maximum.reduce(success, axis=1, keepdims=True)
-        return cheapest_of_best(success >= best - (self.tau + SLACK), cost)
+        return cheapest_of_best(success >= best_in_row(success) - (self.tau + SLACK), cost)

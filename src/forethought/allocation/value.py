@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import final
 
-from forethought.allocation.base import check_table, cheapest_of_best
+from forethought.allocation.base import cheapest_of_best, check_table
 from forethought.errors import ConfigError
 from forethought.metrics import FloatArray, IntArray
 

@@ -15,7 +15,9 @@ def extract(
     out: Path,
     *,
     questions: Path | None = None,
-    encoder: str = "smollm2-135m-instruct",
+    pool: Path | None = None,
+    encoder: str | None = None,
+    system: str | None = None,
     layers: Annotated[Sequence[int], Parameter(consume_multiple=True, negative=())] = (),
     readouts: Annotated[Sequence[str], Parameter(consume_multiple=True, negative=())] = (),
     dtype: Literal["float32", "float16"] = "float32",
@@ -30,7 +32,9 @@ def extract(
     Args:
         out: Folder of the activation store.
         questions: Questions as JSON lines; by default the committed ones.
+        pool: Pool file; its [encoder] reads the questions unless `encoder` names another.
         encoder: Catalogue name, local folder or hub id of the model that reads.
+        system: System turn put before each question, with `encoder`.
         layers: 0 is the embeddings; by default every layer.
         readouts: last, mean, eoi[-1], ...; by default all the encoder has.
         dtype: Precision that vectors are stored in.
@@ -41,12 +45,14 @@ def extract(
     from forethought.activations import TransformersEncoder
     from forethought.activations import extract as extract_activations
     from forethought.cli.collect import parse_shard
-    from forethought.data import default_questions
+    from forethought.data import default_pool, default_questions
     from forethought.models import load
     from forethought.questions import read_questions
+    from forethought.targets.pool import EncoderEntry, read_pool
 
     asked = read_questions(questions or default_questions())
-    model = TransformersEncoder(load(encoder, dtype=precision))
+    reader = EncoderEntry(model=encoder, system=system) if encoder else read_pool(pool or default_pool()).encoder
+    model = TransformersEncoder(load(reader.model, dtype=precision), system=reader.system)
     with progress("extract") as report:
         store = extract_activations(
             model,

@@ -57,4 +57,4 @@ class Inputs:
         from forethought.router import PriceList
 
         pool = self.read_pool()
-        return PriceList.of(targets, pool.prices, pool.encoder_price)
+        return PriceList.of(targets, pool.prices, pool.encoder.price)

@@ -22,9 +22,11 @@ from forethought.probes import (
     TfidfProbe,
     VerbalisedConfidence,
     out_of_fold,
+    predict_success,
     text_lengths,
 )
 from forethought.router import Dataset, FeatureBlocks, Fit, FitConfig, Parts, fit_head
+from forethought.router.heads import logit, trunk_components
 
 Array = NDArray[np.float64]
 Signal = Literal["nothing", "family label", "text", "own words", "activations", "activations + text"]
@@ -78,8 +80,9 @@ class Single:
         X, Y = self.features(data), data.success[parts.train]
         raw = out_of_fold(self.make, X[parts.train], Y, parts.folds)
         fitted = self.make().fit(X[parts.train], Y)
-        calibrator = PlattCalibrator().fit(raw, Y)
-        return Scores(calibrator.transform(raw), calibrator.transform(fitted.predict_proba(X[parts.report])))
+        calibrator = PlattCalibrator().fit(logit(raw), Y)
+        unseen = calibrator.transform(logit(predict_success(fitted, X[parts.report])))
+        return Scores(calibrator.transform(logit(raw)), unseen)
 
 
 @dataclass(frozen=True)
@@ -125,7 +128,7 @@ def heads(fit: Fit, config: FitConfig) -> list[Contender]:
         Single(f"shared + residual ridge, {spec.readout}", "activations", SharedResidualRidge, _reader((spec,)))
         for spec in blocks.specs
     ]
-    trunk = SharedTrunkNet(pca=_components(fit), seeds=range(42, 42 + config.trunk_seeds), keep=config.trunk_keep)
+    trunk = SharedTrunkNet(trunk_components(len(fit.parts.train)), seeds=range(42, 42 + config.trunk_seeds), keep=config.trunk_keep)
     both: list[Contender] = [
         Single("separate logistic heads", "activations", LogisticHeads, _reader(blocks.specs)),
         Single("SharedTrunkNet", "activations", lambda: _clone(trunk), _reader(blocks.specs)),
@@ -141,10 +144,6 @@ def _clone(estimator: Any) -> Any:
     from sklearn.base import clone
 
     return clone(estimator)
-
-
-def _components(fit: Fit) -> int:
-    return int(min(100, len(fit.parts.train) // 4))
 
 
 def _reader(specs: Sequence[FeatureSpec]) -> Callable[[Dataset], Array]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from forethought.metrics._types import FloatArray, require, require_same_shape
-from forethought.metrics.static_hull import static_hull
+from forethought.metrics.hull import static_hull
 
 
 class Auccc(NamedTuple):

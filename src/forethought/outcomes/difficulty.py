@@ -69,7 +69,7 @@ def compare_difficulty(
     pairs = [pair for pair in combinations(range(len(names)), 2) if pair[0] < 2]
 
     def correlations(rows: IntArray) -> FloatArray:
-        return np.array([_spearman(measures[rows, first], measures[rows, second]) for first, second in pairs])
+        return np.array([spearman(measures[rows, first], measures[rows, second]) for first, second in pairs])
 
     intervals = paired_bootstrap(correlations, len(measures), draws=draws, seed=seed)
     assert isinstance(intervals, list)
@@ -77,12 +77,3 @@ def compare_difficulty(
         DifficultyComparison(names[first], names[second], interval)
         for (first, second), interval in zip(pairs, intervals, strict=True)
     ]
-
-
-def _spearman(first: FloatArray, second: FloatArray) -> float:
-    """NaN where fewer than 3 questions have both, or one of them is constant."""
-    both = ~(np.isnan(first) | np.isnan(second))
-    first, second = first[both], second[both]
-    if len(first) < 3 or np.ptp(first) == 0 or np.ptp(second) == 0:
-        return float("nan")
-    return float(spearman(first, second))

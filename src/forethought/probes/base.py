@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 FloatArray: TypeAlias = NDArray[np.float64]
 IntArray: TypeAlias = NDArray[np.int64]
+BoolArray: TypeAlias = NDArray[np.bool_]
 Meta: TypeAlias = dict[str, Any]
 Arrays: TypeAlias = dict[str, NDArray[Any]]
 
@@ -61,7 +62,7 @@ SCORERS: Registry[type[Scorer]] = Registry(
     "forethought.probes",
     {
         "linear": "forethought.probes.linear_scorer:LinearScorer",
-        "tokens": "forethought.probes.tokens:TokenScorer",
+        "tokens": "forethought.probes.token_scorer:TokenScorer",
         "trunk": "forethought.probes.trunk_scorer:TrunkScorer",
     },
 )

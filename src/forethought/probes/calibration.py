@@ -98,7 +98,9 @@ class TemperatureCalibrator(AffineCalibrator):
 
     def _fit(self, scores: FloatArray, rates: FloatArray, weights: FloatArray) -> None:
         grid = np.logspace(-3, 2, 501)
-        self.slope_ = np.array([grid[_log_loss(scores[:, k], rates[:, k], weights[:, k], grid).argmin()] for k in range(scores.shape[1])])
+        self.slope_ = np.array(
+            [grid[_log_loss(scores[:, k], rates[:, k], weights[:, k], grid).argmin()] for k in range(scores.shape[1])]
+        )
         self.slope_[self.one_class_] = 1.0
         self.offset_ = np.zeros_like(self.slope_)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from forethought.errors import DataError
 from forethought.probes.base import FloatArray
-from forethought.probes.logistic_heads import LogisticHeads
+from forethought.probes.logistic_heads import LOGISTIC_CS, Heads, fit_heads
 from forethought.probes.success_classifier import SuccessClassifier
 
 
@@ -20,16 +21,22 @@ class LengthProbe(SuccessClassifier):
     success may peak at a middle length.
 
     Attributes:
-        heads_: The fitted `LogisticHeads`.
+        heads_: Fitted coefficients, as `LogisticHeads` has them.
     """
 
     def _fit(self, X: FloatArray, rates: FloatArray, trials: FloatArray) -> None:
         if (X < 0).any():
-            raise DataError(f"lengths must be >= 0, got {X.min()}; Negative values in data passed to LengthProbe")
-        self.heads_ = LogisticHeads().fit(_shape(X), rates, np.where(trials > 0, trials, 1.0))
+            raise DataError(f"Negative values in data passed to LengthProbe: lengths must be >= 0, got {X.min()}")
+        self.heads_: Heads = fit_heads(_shape(X), rates, trials, None, LOGISTIC_CS)
 
     def _predict_success(self, X: FloatArray) -> FloatArray:
-        return self.heads_.predict_success(_shape(np.maximum(X, 0)))
+        logits = _shape(np.maximum(X, 0)) @ self.heads_.coef.T + self.heads_.intercept
+        return np.asarray(0.5 * (1 + np.tanh(0.5 * logits)))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.positive_only = True
+        return tags
 
 
 def text_lengths(texts: Sequence[str], tokens: ArrayLike | None = None) -> FloatArray:

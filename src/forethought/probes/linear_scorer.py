@@ -23,8 +23,8 @@ class Part(NamedTuple):
     Subtracting the centre first keeps float32 exact where a feature's mean dwarfs its spread.
     """
 
-    centre: NDArray[np.float32] | None
-    weights: NDArray[np.float32]
+    centre: NDArray[np.floating] | None
+    weights: NDArray[np.floating]
 
 
 class Table(NamedTuple):
@@ -119,5 +119,5 @@ class LinearScorer:
             raise ArtifactError(f"need no calibration table or one for each of {targets} targets")
 
 
-def _single(values: NDArray[Any] | None) -> NDArray[np.float32] | None:
+def _single(values: NDArray[np.floating] | None) -> NDArray[np.float32] | None:
     return None if values is None else np.ascontiguousarray(values, dtype=np.float32)

@@ -56,7 +56,7 @@ def _smooth_one_class(Y: FloatArray, weights: FloatArray) -> tuple[FloatArray, F
 
 def _centre(Z: FloatArray, weights: FloatArray) -> FloatArray:
     heaviest = weights.max(axis=1)
-    return (heaviest @ Z) / heaviest.sum()
+    return np.asarray(np.average(Z, axis=0, weights=heaviest))
 
 
 def _bound(Z: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:

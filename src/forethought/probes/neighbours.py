@@ -83,7 +83,7 @@ class NearestNeighbours(SuccessClassifier):
         """Yield slices of queries and their training rows, nearest first, equals in training order."""
         wanted = min(max(ks), len(self._rows))
         for start in range(0, len(queries), _ROWS_AT_ONCE):
-            rows = slice(start, start + _ROWS_AT_ONCE)
+            rows = slice(start, min(start + _ROWS_AT_ONCE, len(queries)))
             similarity = queries[rows] @ self._rows.T
             if groups is not None:
                 similarity[groups[rows, None] == groups[None]] = -np.inf

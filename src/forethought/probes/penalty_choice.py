@@ -33,12 +33,14 @@ def choose_penalty(scores: FloatArray, Y: FloatArray, loss: FloatArray, folds: I
 def routed_success(scores: FloatArray, Y: FloatArray) -> FloatArray:
     """Success `(a, n)` of the best-scored target, among those whose label is known."""
     chosen = np.where(np.isnan(Y), -np.inf, scores).argmax(axis=-1)
-    return np.take_along_axis(np.broadcast_to(Y, scores.shape), chosen[..., None], axis=-1)[..., 0]
+    success: FloatArray = Y[np.arange(len(Y)), chosen]
+    return success
 
 
 def fold_mean(values: FloatArray, folds: IntArray) -> FloatArray:
     """Mean over folds of the mean within a fold, over the last axis."""
-    return np.mean([values[..., folds == fold].mean(axis=-1) for fold in np.unique(folds)], axis=0)
+    means = np.array([values[..., folds == fold].mean(axis=-1) for fold in np.unique(folds)])
+    return np.asarray(means.mean(axis=0))
 
 
 def check_folds(folds: object, n: int) -> IntArray:

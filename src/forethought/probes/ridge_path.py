@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import issparse
 
+from forethought.errors import ConfigError
 from forethought.probes.base import FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ class RidgePath:
             self.scale[self.scale == 0] = 1.0
             X = (X - self.mean) / self.scale
         self.Z = X
-        squared = X.multiply(X) if issparse(X) else X * X
-        self.unit = float(squared.sum()) / max(self.n, 1) or 1.0
+        values = np.asarray(X.data if issparse(X) else X)
+        self.unit = float(np.sum(values * values)) / max(self.n, 1) or 1.0
         self._dual = issparse(X) or self.n < self.width
         self._gram = _dense(X @ X.T) if self._dual else None
 
@@ -134,5 +134,17 @@ def _patterns(weights: FloatArray) -> Iterator[tuple[IntArray, IntArray]]:
         yield columns, np.flatnonzero(weights[:, columns[0]] > 0)
 
 
-def _dense(product: NDArray[np.float64]) -> FloatArray:
-    return np.asarray(product.todense() if issparse(product) else product, dtype=np.float64)
+def _dense(product: Any) -> FloatArray:
+    return np.asarray(product.toarray() if issparse(product) else product, dtype=np.float64)
+
+
+def check_penalties(values: Sequence[float]) -> FloatArray:
+    """Penalties, ascending.
+
+    Raises:
+        ConfigError: None given, or one not positive.
+    """
+    penalties = np.unique(np.asarray(values, dtype=np.float64))
+    if not len(penalties) or not (penalties > 0).all():
+        raise ConfigError(f"penalties must be positive and at least one, got {list(values)}")
+    return penalties

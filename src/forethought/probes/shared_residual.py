@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from forethought.errors import ConfigError, DataError
-from forethought.probes.base import FloatArray, IntArray
+from forethought.errors import DataError
+from forethought.probes.base import BoolArray, FloatArray, IntArray
 from forethought.probes.linear_scorer import LinearScorer, Part
 from forethought.probes.penalty_choice import check_folds, choose_penalty, shuffled_folds
-from forethought.probes.ridge_path import Affine, RidgePath
+from forethought.probes.ridge_path import Affine, RidgePath, check_penalties
 from forethought.probes.success_classifier import check_trials
-
-if TYPE_CHECKING:
-    from forethought.probes.base import Block
 
 ALPHAS = tuple(10.0 ** (k / 2) for k in range(-2, 9))
 
@@ -60,9 +57,7 @@ class SharedResidualRidge(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.alphas_shared = alphas_shared
         self.alphas_residual = alphas_residual
 
-    def fit(
-        self, X: ArrayLike, Y: ArrayLike, trials: ArrayLike | None = None, folds: ArrayLike | None = None
-    ) -> Self:
+    def fit(self, X: ArrayLike, Y: ArrayLike, trials: ArrayLike | None = None, folds: ArrayLike | None = None) -> Self:
         """Choose the penalties out of fold and fit.
 
         Args:
@@ -75,31 +70,25 @@ class SharedResidualRidge(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             DataError: Labels or folds that do not fit, or a target without labels.
             ConfigError: A penalty that is not positive.
         """
-        shared, residual = check_alphas(self.alphas_shared), check_alphas(self.alphas_residual)
         if Y is None:
             raise DataError(f"{type(self).__name__} requires y to be passed, but the target y is None")
-        X = validate_data(self, X, accept_sparse="csr", dtype=np.float64, ensure_min_samples=2)
-        labels = self._check_labels(Y, X.shape[0])
+        features = validate_data(self, X, accept_sparse="csr", dtype=np.float64, ensure_min_samples=2)
+        labels = self._check_labels(Y, features.shape[0])
         weights = check_trials(trials, labels)
         folds = shuffled_folds(len(labels)) if folds is None else check_folds(folds, len(labels))
         live, self.one_class_ = split_one_class(labels)
-        alphas = np.unique([*shared, *residual])[::-1]
-        path = RidgePath(X)
-        scores = _out_of_fold(path, labels[:, live], weights[:, live], folds, alphas)
-        allowed = np.isin(alphas, shared), np.isin(alphas, residual)
-        chosen = choose_penalties(scores, labels[:, live], folds, allowed)
-        self.alpha_ = {"shared": float(alphas[chosen.shared]), "residual": float(alphas[chosen.residual])}
-        paths = {"shared": shared, "residual": residual}
-        self.edge_ = tuple(part for part, alpha in self.alpha_.items() if alpha in (paths[part][0], paths[part][-1]))
-        self._assemble(fit_parts(path, np.arange(len(labels)), labels[:, live], weights[:, live], self.alpha_), live, labels)
+        path = RidgePath(features)
+        self._choose(path, labels[:, live], weights[:, live], folds)
+        parts = fit_parts(path, np.arange(len(labels)), labels[:, live], weights[:, live], self.alpha_)
+        self._assemble(parts, live, labels)
         self._centre = path.mean
         return self
 
     def predict(self, X: ArrayLike) -> FloatArray:
         """Scores `(n, K)`, or `(n,)` when fitted on 1-D labels."""
         check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse="csr", dtype=np.float64, reset=False)
-        scores: FloatArray = X @ self.coef_ + self.intercept_
+        features = validate_data(self, X, accept_sparse="csr", dtype=np.float64, reset=False)
+        scores: FloatArray = features @ self.coef_ + self.intercept_
         return scores[:, 0] if self._single else scores
 
     def scorer(self) -> LinearScorer:
@@ -126,23 +115,20 @@ class SharedResidualRidge(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             raise DataError(f"targets without any label cannot be fitted: columns {empty}")
         return labels
 
+    def _choose(self, path: RidgePath, Y: FloatArray, weights: FloatArray, folds: IntArray) -> None:
+        tried = {"shared": check_penalties(self.alphas_shared), "residual": check_penalties(self.alphas_residual)}
+        alphas = np.unique(np.concatenate(list(tried.values())))[::-1]
+        scores = _out_of_fold(path, Y, weights, folds, alphas)
+        allowed = np.isin(alphas, tried["shared"]), np.isin(alphas, tried["residual"])
+        chosen = choose_penalties(scores, Y, folds, allowed)
+        self.alpha_ = {part: float(alphas[position]) for part, position in chosen._asdict().items()}
+        self.edge_ = tuple(part for part, alpha in self.alpha_.items() if alpha in (tried[part][0], tried[part][-1]))
+
     def _assemble(self, parts: Affine, live: IntArray, labels: FloatArray) -> None:
         self.coef_ = np.zeros((len(parts.coef), labels.shape[1]))
         self.intercept_ = np.nanmean(labels, axis=0)
         self.coef_[:, live] = parts.coef[:, :1] + parts.coef[:, 1:]
         self.intercept_[live] = parts.intercept[0] + parts.intercept[1:]
-
-
-def check_alphas(alphas: Sequence[float]) -> FloatArray:
-    """Penalties, ascending.
-
-    Raises:
-        ConfigError: None given, or one not positive.
-    """
-    values = np.unique(np.asarray(alphas, dtype=np.float64))
-    if not len(values) or not (values > 0).all():
-        raise ConfigError(f"penalties must be positive and at least one, got {list(alphas)}")
-    return values
 
 
 def split_one_class(labels: FloatArray) -> tuple[IntArray, list[int]]:
@@ -171,20 +157,16 @@ def predict_parts(
     return path.predict(train, test, parts.labels, parts.weights, alphas)
 
 
-def fit_parts(
-    path: RidgePath, rows: IntArray, Y: FloatArray, weights: FloatArray, alpha: dict[str, float]
-) -> Affine:
+def fit_parts(path: RidgePath, rows: IntArray, Y: FloatArray, weights: FloatArray, alpha: dict[str, float]) -> Affine:
     """Affine maps of the shared (column 0) and the residual scores at the penalties chosen."""
     labels, row_weights = decompose(Y[rows], weights[rows])
     shared = path.fit(rows, labels[:, :1], row_weights[:, :1], alpha["shared"])
     residual = path.fit(rows, labels[:, 1:], row_weights[:, 1:], alpha["residual"])
-    return Affine(
-        np.hstack([shared.coef, residual.coef]), np.concatenate([shared.intercept, residual.intercept])
-    )
+    return Affine(np.hstack([shared.coef, residual.coef]), np.concatenate([shared.intercept, residual.intercept]))
 
 
 def choose_penalties(
-    scores: FloatArray, Y: FloatArray, folds: IntArray, allowed: tuple[FloatArray, FloatArray] | None = None
+    scores: FloatArray, Y: FloatArray, folds: IntArray, allowed: tuple[BoolArray, BoolArray] | None = None
 ) -> Penalties:
     """Choose both penalties from out-of-fold parts `(a, n, 1 + K)`, strongest penalty first."""
     everything = np.ones(len(scores), dtype=bool)

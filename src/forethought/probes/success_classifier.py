@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from forethought.errors import DataError
@@ -39,17 +39,7 @@ class SuccessClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises:
             DataError: A rate outside [0, 1] or a target without any label.
         """
-        if Y is None:
-            raise DataError(f"{type(self).__name__} requires y to be passed, but the target y is None")
-        X = validate_data(self, X, accept_sparse="csr" if self._accept_sparse else False, dtype=np.float64)
-        Y = np.asarray(Y)
-        self._single = Y.ndim == 1 or type_of_target(Y) in {"binary", "multiclass"}
-        rates = self._encode(Y) if self._single else check_rates(Y)
-        if not self._single:
-            self.classes_: NDArray[Any] = np.array([0, 1])
-        if len(rates) != X.shape[0]:
-            raise DataError(f"Found input variables with inconsistent numbers of samples: {X.shape[0]}, {len(rates)}")
-        self._fit(X, rates, check_trials(trials, rates))
+        self._fit(*self._validate(X, Y, trials))
         return self
 
     def predict_proba(self, X: ArrayLike) -> FloatArray:
@@ -60,8 +50,7 @@ class SuccessClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def predict_success(self, X: ArrayLike) -> FloatArray:
         """P(success) `(n, K)`, also for a 1-D problem, where K = 1."""
         check_is_fitted(self)
-        sparse = "csr" if self._accept_sparse else False
-        return self._predict_success(validate_data(self, X, accept_sparse=sparse, dtype=np.float64, reset=False))
+        return self._predict_success(self._features(X, reset=False))
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """The likelier label `(n,)`, or `(n, K)` of 0 and 1 for success rates."""
@@ -75,8 +64,32 @@ class SuccessClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         tags.input_tags.sparse = self._accept_sparse
         return tags
 
+    def _validate(
+        self, X: ArrayLike, Y: ArrayLike, trials: ArrayLike | None
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Checked features, rates `(n, K)` with NaN where missing, and trials with 0 there."""
+        if Y is None:
+            raise DataError(f"{type(self).__name__} requires y to be passed, but the target y is None")
+        features = self._features(X, reset=True)
+        labels = np.asarray(Y)
+        self._single = labels.ndim == 1
+        rates = self._encode(labels) if self._single else check_rates(labels)
+        if not self._single:
+            self.classes_: NDArray[Any] = np.array([0, 1])
+        if len(rates) != features.shape[0]:
+            found = features.shape[0], len(rates)
+            raise DataError(f"Found input variables with inconsistent numbers of samples: {found}")
+        return features, rates, check_trials(trials, rates)
+
+    def _features(self, X: ArrayLike, *, reset: bool) -> FloatArray:
+        sparse = "csr" if self._accept_sparse else False
+        features: FloatArray = validate_data(self, X, accept_sparse=sparse, dtype=np.float64, reset=reset)
+        return features
+
     def _encode(self, Y: NDArray[Any]) -> FloatArray:
         y = column_or_1d(Y, warn=True)
+        if np.issubdtype(y.dtype, np.floating) and not np.isfinite(y).all():
+            raise DataError("Input y contains infinity or NaN; a missing label needs an (n, 1) array of success rates")
         check_classification_targets(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) > 2:

@@ -1,22 +1,19 @@
-"""TF-IDF of words and characters: features from the text alone, and the probe that stands on them."""
+"""TF-IDF of words and characters: features from the text alone."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from forethought.errors import ArtifactError, DataError
-from forethought.probes.base import Arrays, FloatArray, Meta
+from forethought.probes.base import Arrays, Meta
 from forethought.probes.tfidf_view import TfidfView
-
-if TYPE_CHECKING:
-    from forethought.probes.logistic_heads import LogisticHeads
 
 
 class TfidfFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -100,45 +97,4 @@ class TfidfFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = False
         tags.input_tags.string = True
-        return tags
-
-
-class TfidfProbe(BaseEstimator):  # type: ignore[misc]
-    """TF-IDF features under one logistic head a target: the text baseline of every report.
-
-    Args:
-        features: Unfitted features; None is `TfidfFeatures()`.
-        heads: Unfitted heads; None is `LogisticHeads()`.
-
-    Attributes:
-        features_: Fitted features.
-        heads_: Fitted heads.
-    """
-
-    def __init__(self, features: TfidfFeatures | None = None, heads: LogisticHeads | None = None) -> None:
-        self.features = features
-        self.heads = heads
-
-    def fit(self, texts: Sequence[str], Y: ArrayLike, trials: ArrayLike | None = None) -> Self:
-        """Fit on question texts and success rates `(n, K)`, NaN where missing."""
-        from sklearn.base import clone
-
-        from forethought.probes.logistic_heads import LogisticHeads
-
-        self.features_ = clone(self.features or TfidfFeatures()).fit(texts)
-        self.heads_ = clone(self.heads or LogisticHeads()).fit(self.features_.transform(texts), Y, trials)
-        return self
-
-    def predict_proba(self, texts: Sequence[str]) -> FloatArray:
-        """Return P(success) `(n, K)`."""
-        check_is_fitted(self)
-        success: FloatArray = self.heads_.predict_proba(self.features_.transform(texts))
-        return success
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.two_d_array = False
-        tags.input_tags.string = True
-        tags.target_tags.required = True
-        tags.target_tags.multi_output = True
         return tags

@@ -123,6 +123,8 @@ def _by_mask(present: NDArray[np.bool_], targets: IntArray) -> Iterator[tuple[In
 
 
 def _check_tokens(Y: ArrayLike, n: int) -> FloatArray:
+    if Y is None:
+        raise DataError("TokenHead requires y to be passed, but the target y is None")
     tokens = np.asarray(Y, dtype=np.float64)
     tokens = tokens[:, None] if tokens.ndim == 1 else tokens
     if tokens.ndim != 2 or len(tokens) != n:

@@ -117,14 +117,16 @@ class TrunkScorer:
 def stack_networks(networks: Sequence[Sequence[NDArray[Any]]]) -> dict[str, NDArray[Any]]:
     """Stack E networks `(w1 (p, H1), b1, w2 (H1, H2), b2, w3 (H2, K), b3)` into a scorer's weights."""
     w1, b1, w2, b2, w3, b3 = (np.stack(part).astype(np.float32) for part in zip(*networks, strict=True))
-    return {
-        "weight1": np.ascontiguousarray(np.concatenate(w1, axis=1)),
+    weights = {
+        "weight1": np.concatenate(w1, axis=1),
         "bias1": b1.reshape(-1),
         "weight2": w2,
         "bias2": b2[:, None],
         "weight3": w3,
         "bias3": b3[:, None],
     }
+    # safetensors writes memory as it lies, so a transposed view would come back scrambled.
+    return {name: np.ascontiguousarray(weight) for name, weight in weights.items()}
 
 
 def _sigmoid(x: NDArray[Any]) -> NDArray[Any]:

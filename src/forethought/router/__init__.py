@@ -17,8 +17,11 @@ __getattr__, __dir__, __all__ = attach(
         "PriceList": "costs",
         "Router": "router",
         "assemble": "data",
+        "fit_head": "heads",
         "fit_router": "training",
+        "load_fit": "record",
         "recalibrate": "recalibration",
+        "save_fit": "record",
         "split_parts": "data",
     },
 )
@@ -33,6 +36,9 @@ if TYPE_CHECKING:
     from forethought.router.data import split_parts as split_parts
     from forethought.router.features import FeatureBlocks as FeatureBlocks
     from forethought.router.recalibration import recalibrate as recalibrate
+    from forethought.router.record import load_fit as load_fit
+    from forethought.router.record import save_fit as save_fit
+    from forethought.router.heads import fit_head as fit_head
     from forethought.router.router import Heads as Heads
     from forethought.router.router import Router as Router
     from forethought.router.training import Fit as Fit

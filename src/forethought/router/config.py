@@ -33,7 +33,10 @@ class FitConfig(BaseModel):
     """Readouts offered to the head, one block each."""
 
     text: bool = True
-    """Whether the head also reads TF-IDF features of the question."""
+    """Whether the stack also reads TF-IDF features of the question; the other heads read activations alone."""
+
+    calibration: Literal["platt", "isotonic", "temperature"] = "platt"
+    """Map from logits to probabilities, fitted out of fold; isotonic for the stack only."""
 
     trunk_seeds: Annotated[int, Field(ge=1)] = 10
     """Networks trained for the trunk ensemble."""
@@ -65,6 +68,8 @@ class FitConfig(BaseModel):
             raise ValueError(f"shares must be positive and sum to 1, got {self.shares}")
         if self.trunk_keep > self.trunk_seeds:
             raise ValueError(f"trunk_keep must be <= trunk_seeds, got {self.trunk_keep} of {self.trunk_seeds}")
+        if self.calibration == "isotonic" and self.head != "stack":
+            raise ValueError(f"calibration 'isotonic' needs head 'stack', got head {self.head!r}")
         if not self.readouts:
             raise ValueError("readouts must name at least one readout, such as 'last' or 'mean'")
         return self

@@ -164,7 +164,7 @@ class Router:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """Predict success, output tokens and cost in USD of every target, each of shape (n, K)."""
         success = self.heads.scorer.predict_proba(blocks)
-        output = self.heads.tokens.predict(blocks[0])
+        output = self.heads.tokens.predict_proba(blocks[:1])
         return success, output, self.prices.cost(self.heads.lengths.predict(encoder_tokens), output)
 
     def with_policy(self, policy: Policy) -> Router:

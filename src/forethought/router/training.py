@@ -48,7 +48,9 @@ class Fit:
     layers: Mapping[str, LayerChoice] = field(default_factory=dict)
 
 
-def fit_router(data: Dataset, config: FitConfig, prices: PriceList, *, say: Say = lambda text: None) -> Fit:
+def fit_router(
+    data: Dataset, config: FitConfig, prices: PriceList, *, system: str | None = None, say: Say = lambda text: None
+) -> Fit:
     """Fit a router on a data set.
 
     Layer, penalties, calibrators and the order of settings come from out-of-fold predictions on
@@ -58,6 +60,7 @@ def fit_router(data: Dataset, config: FitConfig, prices: PriceList, *, say: Say 
         data: Questions, outcomes, activations of one encoder.
         config: Settings.
         prices: Today's prices of the targets and the encoder, for the order of settings.
+        system: System turn that the encoder read before each question.
         say: Told what is being done.
 
     Raises:
@@ -78,7 +81,7 @@ def fit_router(data: Dataset, config: FitConfig, prices: PriceList, *, say: Say 
     say("certifying a setting on the second part")
     certified = _certify(data, parts, head, heads, prices, best_single, config)
     manifest = {
-        "encoder": _encoder(data),
+        "encoder": {"source": data.stores[0].encoder, "dtype": features.specs[0].dtype, "system": system},
         "config": config.model_dump(),
         "certificate": certified.summary(),
         "fit": {"n": {"train": len(parts.train), "certify": len(parts.certify), "report": len(parts.report)},
@@ -108,12 +111,12 @@ def _choose_layers(data: Dataset, parts: Parts, readout: str, config: FitConfig)
 
 def _features(data: Dataset, parts: Parts, choices: Mapping[str, LayerChoice], config: FitConfig) -> FeatureBlocks:
     specs = tuple(_spec(data, choice, readout) for readout, choice in choices.items())
-    return FeatureBlocks(specs, _text(data, parts) if config.text else None)
+    return FeatureBlocks(specs, _text(data, parts) if config.text and config.head == "stack" else None)
 
 
 def _spec(data: Dataset, choice: LayerChoice, readout: str) -> FeatureSpec:
     first = data.questions[0].id
-    return data.stores[0].block(choice.layers, readout, [first]).spec
+    return data.stores[0].block(choice.shared.layers, readout, [first]).spec
 
 
 def _text(data: Dataset, parts: Parts) -> TfidfFeatures:
@@ -162,8 +165,3 @@ def _certify(
         tolerance=config.tolerance,
         delta=config.delta,
     )
-
-
-def _encoder(data: Dataset) -> dict[str, Any]:
-    store = data.stores[0]
-    return {"source": store.encoder, "dtype": store.block((store.layers[0],), store.readouts[0], [data.questions[0].id]).spec.dtype}

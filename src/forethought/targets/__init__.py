@@ -14,6 +14,7 @@ __getattr__, __dir__, __all__ = attach(
         "MajorityResponder": "majority",
         "Responder": "base",
         "Response": "base",
+        "Retry": "retry",
         "few_shot_prompt": "prompts",
     },
 )
@@ -25,3 +26,4 @@ if TYPE_CHECKING:
     from forethought.targets.local import LocalResponder as LocalResponder
     from forethought.targets.majority import MajorityResponder as MajorityResponder
     from forethought.targets.prompts import few_shot_prompt as few_shot_prompt
+    from forethought.targets.retry import Retry as Retry

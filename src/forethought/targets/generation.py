@@ -145,9 +145,7 @@ class _Rows:
         self.positions = self.positions + 1
 
 
-def forward(
-    model: Any, ids: torch.Tensor, positions: torch.Tensor, mask: torch.Tensor, cache: Any
-) -> torch.Tensor:
+def forward(model: Any, ids: torch.Tensor, positions: torch.Tensor, mask: torch.Tensor, cache: Any) -> torch.Tensor:
     """Extend the cache by `ids` (rows, tokens) and return the logits after the last one (rows, vocabulary)."""
     output = model(
         input_ids=ids,
@@ -155,7 +153,9 @@ def forward(
         attention_mask=None if bool(mask.all()) else mask,
         past_key_values=cache,
         use_cache=True,
-        logits_to_keep=torch.tensor([-1]),  # as an index it copies: the head multiplies a plain matrix, ten times faster
+        logits_to_keep=torch.tensor(
+            [-1]
+        ),  # as an index it copies: the head multiplies a plain matrix, ten times faster
     )
     logits: torch.Tensor = output.logits[:, -1].float()
     return logits

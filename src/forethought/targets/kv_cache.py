@@ -17,6 +17,8 @@ class GrowingLayer(DynamicLayer):  # type: ignore[misc]
 
     def __init__(self, capacity: int) -> None:
         super().__init__()
+        self.keys: Any = None
+        self.values: Any = None
         self.capacity = capacity
         self.length = 0
         self.is_initialized = True

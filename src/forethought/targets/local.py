@@ -70,9 +70,7 @@ class LocalResponder:
         """
         check_aligned(questions, samples)
         prompts = self._prompts(questions)
-        order = sorted(
-            range(len(questions)), key=lambda i: (prompts[i].prefix, len(prompts[i].ids), prompts[i].ids, i)
-        )
+        order = sorted(range(len(questions)), key=lambda i: (prompts[i].prefix, len(prompts[i].ids), prompts[i].ids, i))
         responses: dict[int, Response] = {}
         for batch in self._batches(order, prompts):
             keys = [sample_key(self.seed, questions[i].id, samples[i]) for i in batch]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from forethought.core import Question, Target
 from forethought.errors import ConfigError
@@ -63,6 +64,4 @@ class MajorityResponder:
 
 
 def _voting(target: Target, votes: int) -> Target:
-    from dataclasses import replace
-
     return Target(f"{target.name}-maj{votes}", target.model, replace(target.policy, votes=votes))

@@ -1,6 +1,9 @@
 """The pool file: which targets there are and what they cost now.
 
-    encoder_price = 0.10                  # USD per million prompt tokens read by the encoder
+    [encoder]
+    model = "smollm2-135m-instruct"
+    system = "Give only the final answer."  # read as the chat target reads it
+    price = 0.10                            # USD per million prompt tokens
 
     [[target]]
     name = "small-chat"
@@ -50,11 +53,19 @@ class PoolEntry(_Strict):
         return Target(self.name, self.model, self.policy)
 
 
+class EncoderEntry(_Strict):
+    """The model whose prefill is read, how it is prompted and what that costs."""
+
+    model: str = Field(min_length=1)
+    system: str | None = None
+    price: _NonNegative = 0.0
+
+
 class Pool(_Strict):
     """Targets in order, with the prices that hold while the file is served."""
 
     target: tuple[PoolEntry, ...] = Field(min_length=1)
-    encoder_price: _NonNegative = 0.0
+    encoder: EncoderEntry = EncoderEntry(model="smollm2-135m-instruct")
 
     @property
     def targets(self) -> tuple[Target, ...]:

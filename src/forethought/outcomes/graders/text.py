@@ -40,10 +40,13 @@ OPINION = re.compile(r"^\W*(?:i (?:think|believe|guess|would say)(?: that)?|it i
 # A full stop ends a sentence unless it closes an initial or a saint.
 SENTENCE_END = re.compile(r"(?<!\b[A-Z])(?<!\bSt)(?<!\bMt)(?<!\bNo)[.!?]+[\"'”’*_)\]]*(?:\s+|$)")
 
+CLAUSE = re.compile(r",[\"'”’*)]*\s+(?:which|where|who|whose|with|because|since|although|while)\b", re.I)
+
 COPULA = frozenset({"is", "are", "was", "were", "be", "has", "have", "uses", "means", "becomes"})
 # Words that an echo of the question may hold although the question does not.
 ECHO = frozenset({"of", "in", "for", "to", "on", "by", "as", "it", "its", "this", "that", "which", "one"})
 ECHO |= {"word", "verb", "noun", "adjective", "term", "form", "number", "name", "city", "country"}
+ECHO |= {"with", "chemical", "code", "symbol", "also", "often", "commonly", "usually"}
 ECHO |= {"official", "english", "called", "known", "spelled", "written"}
 CALLED = re.compile(r"^\W*(?:called|named|known as|spelled|written(?: as)?|located in)\b\W*", re.I)
 DENIAL = frozenset({"not", "never", "isnt", "wasnt", "arent", "cannot", "except", "unlike"})
@@ -73,7 +76,7 @@ class TextGrader:
     """Right if an accepted answer's words stand one after the other in the answer; the module tells the rule."""
 
     name = "text"
-    version = 1
+    version = 2
 
     def extract(self, question: Question, text: str) -> str | None:
         """The normalised answer, None when the text has no word in it."""
@@ -144,8 +147,11 @@ def _lists_rivals(statement: str, accepted: Sequence[Sequence[str]], question: I
     """Whether the statement offers short candidates that no accepted answer or the question knows.
 
     One rival joined by "or", "and" or a slash is enough; without these it takes two, since one
-    comma also gives a place ("Paris, France").
+    comma also gives a place ("Paris, France"). A clause after the answer (", which is ...") lists nothing.
     """
+    head = CLAUSE.split(statement, maxsplit=1)[0]
+    if any(any(_occurrences(form, normalise(head).split())) for form in accepted):
+        statement = head
     known = {word for form in accepted for word in form} | set(question)
     items = [normalise(item).split() for item in SEPARATOR.split(statement)]
     rivals = [item for item in items if 0 < len(item) <= CANDIDATE_WORDS and known.isdisjoint(item)]

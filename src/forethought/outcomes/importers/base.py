@@ -64,10 +64,18 @@ def require(frame: pl.DataFrame, columns: Sequence[str], path: Path | str) -> No
         raise DataError(f"{path} lacks the columns {lacking}; it has {frame.columns}")
 
 
-def success(column: str) -> pl.Expr:
-    """A score column as a fraction: numbers stay as they are, truth values become 0 or 1, blanks null."""
-    text = pl.col(column).cast(pl.String).str.strip_chars().str.to_lowercase()
-    return text.replace({**_TRUTH, "": None}).cast(pl.Float64)
+def success(frame: pl.DataFrame, column: str, path: Path | str) -> pl.Series:
+    """A score column as fractions: numbers stay as they are, truth values become 0 or 1, blanks null.
+
+    Raises:
+        DataError: A value that is none of these.
+    """
+    text = frame[column].cast(pl.String).str.strip_chars().str.to_lowercase().replace({**_TRUTH, "": None})
+    score = text.cast(pl.Float64, strict=False)
+    lost = frame[column].filter(score.is_null() & text.is_not_null())
+    if lost.len():
+        raise DataError(f"{path}: column {column!r} must hold scores in [0, 1] or true and false, got {lost[0]!r}")
+    return score
 
 
 def namespaced(source: str, column: str) -> pl.Expr:
@@ -75,18 +83,20 @@ def namespaced(source: str, column: str) -> pl.Expr:
     return pl.format("{}/{}", pl.lit(source), pl.col(column))
 
 
-def unpivot(frame: pl.DataFrame, columns: Mapping[str, Mapping[str, str]]) -> pl.DataFrame:
+def unpivot(frame: pl.DataFrame, columns: Mapping[str, Mapping[str, str]], path: Path | str) -> pl.DataFrame:
     """Turn a wide table with one block of columns a target into outcome rows.
 
     Args:
         frame: Has `question_id`.
         columns: Target -> outcome field -> column of the frame.
+        path: Named in errors.
     """
     blocks = [
         frame.select(
             "question_id",
             pl.lit(target).alias("target"),
-            *((success(name) if field == "success" else pl.col(name)).alias(field) for field, name in fields.items()),
+            success(frame, fields["success"], path).alias("success"),
+            *(pl.col(name).alias(field) for field, name in fields.items() if field != "success"),
         )
         for target, fields in columns.items()
     ]

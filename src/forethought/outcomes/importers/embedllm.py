@@ -25,5 +25,5 @@ def read_embedllm(path: Path | str) -> Imported:
     )
     asked = frame.select("question_id", "prompt", "group").unique(maintain_order=True)
     questions = [Question.ask(text, id=identity, group=group) for identity, text, group in asked.iter_rows()]
-    rows = frame.select("question_id", target=pl.col(model).cast(pl.String), success=success("label"))
+    rows = frame.select("question_id", target=pl.col(model).cast(pl.String), success=success(frame, "label", path))
     return join(questions, rows, path)

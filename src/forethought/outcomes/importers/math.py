@@ -32,12 +32,12 @@ def read_math(folder: Path | str) -> Imported:
     columns = _targets(frame, path)
     fields = ["question_id", "subject", "level", "problem", "solution"]
     questions = [_question(*row) for row in frame.select(fields).iter_rows()]
-    return join(questions, unpivot(frame, {model: {"success": name} for model, name in columns.items()}), path)
+    return join(questions, unpivot(frame, {model: {"success": name} for model, name in columns.items()}, path), path)
 
 
 def boxed(solution: str) -> str | None:
     r"""The content of the last `\boxed{...}` or `\fbox{...}`, braces balanced; None without one."""
-    starts = list(re.finditer(r"\\f?boxed?\s*\{", solution))
+    starts = list(re.finditer(r"\\(?:boxed|fbox)\s*\{", solution))
     if not starts:
         bare = re.findall(r"\\boxed\s+(\S)", solution)
         return bare[-1] if bare else None

@@ -31,11 +31,13 @@ def read_nvidia(path: Path | str) -> Imported:
     rows = frame.select(
         question_id=pl.col("question").replace_strict(ids, return_dtype=pl.String),
         target=pl.col("model").cast(pl.String),
-        success=success("isCorrect"),
+        success=success(frame, "isCorrect", path),
         output_tokens=tokens,
     )
-    first = {ids[text]: text for text in reversed(frame["question"].to_list())}
-    return join([Question.ask(text, id=identity) for identity, text in reversed(first.items())], rows, path)
+    first: dict[str, str] = {}
+    for text in frame["question"]:
+        first.setdefault(ids[text], text)
+    return join([Question.ask(text, id=identity) for identity, text in first.items()], rows, path)
 
 
 def _normalised(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Any, Literal
@@ -45,17 +45,15 @@ def read_plain(
     """
     folder = Path(folder)
     source = folder.name if source is None else source
-    outcomes = read_rows(folder / "outcomes.csv.gz")
-    require(outcomes, ["query_id", "model", "correct"], folder / "outcomes.csv.gz")
-    queries = read_rows(folder / "queries.jsonl.gz")
-    require(queries, ["query_id", "text"], folder / "queries.jsonl.gz")
+    outcomes = _read(folder / "outcomes.csv.gz", ["query_id", "model", "correct"])
+    queries = _read(folder / "queries.jsonl.gz", ["query_id", "text"])
     queries = queries.join(outcomes.select("query_id").unique(), on="query_id", how="semi")
     questions = [_question(row, source) for row in queries.iter_rows(named=True)]
     known = {field: name for field, names in FIELDS.items() for name in names if name in outcomes.columns}
     rows = outcomes.select(
         question_id=namespaced(source, "query_id"),
         target=pl.col("model").cast(pl.String),
-        success=success("correct"),
+        success=success(outcomes, "correct", folder),
         **{field: pl.col(name) for field, name in known.items()},
     )
     if "sample" not in known:
@@ -66,6 +64,12 @@ def read_plain(
                 f"repeats='samples' reads them as samples"
             )
     return join(questions, rows, folder)
+
+
+def _read(path: Path, columns: Sequence[str]) -> pl.DataFrame:
+    frame = read_rows(path)
+    require(frame, columns, path)
+    return frame.with_columns(pl.col("query_id").cast(pl.String))
 
 
 def _question(row: Mapping[str, Any], source: str) -> Question:

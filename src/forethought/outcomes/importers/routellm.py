@@ -51,4 +51,4 @@ def _read_file(file: Path) -> tuple[list[Question], pl.DataFrame]:
         model: {"success": model} | ({"text": model + RESPONSE} if model + RESPONSE in frame.columns else {})
         for model in models
     }
-    return questions, unpivot(frame, columns)
+    return questions, unpivot(frame, columns, file)

@@ -36,7 +36,7 @@ def read_routerbench(path: Path | str) -> Imported:
         Question.ask(text, id=identity, group=group or "")
         for identity, text, group in frame.select("question_id", "prompt", "eval_name").iter_rows()
     ]
-    return join(questions, unpivot(frame, columns), path)
+    return join(questions, unpivot(frame, columns, path), path)
 
 
 def _models(frame: pl.DataFrame) -> list[str]:

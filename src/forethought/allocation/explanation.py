@@ -21,11 +21,9 @@ def explain(policy: Policy, chosen: str | None, predictions: Sequence[Prediction
         floor = policy.setting.get("floor")
         wanted = "" if floor is None else f", under the floor of {floor:g}"
         return f"abstained: the best P(success) is {best.success:.2f}{wanted}"
-    for prediction in predictions:
-        if prediction.target == chosen:
-            cost = "" if prediction.cost_usd is None else f" at {prediction.cost_usd:.2g} USD"
-            return f"{chosen}, P(success) {prediction.success:.2f}{cost}: {policy.because}"
-    raise AssertionError(f"{chosen!r} is not among the predictions")
+    _, success, _, usd = predictions[[prediction[0] for prediction in predictions].index(chosen)]
+    cost = "" if usd is None else f" at {usd:.2g} USD"
+    return f"{chosen}, P(success) {success:.2f}{cost}: {policy.because}"
 
 
 def _success(prediction: Prediction) -> float:

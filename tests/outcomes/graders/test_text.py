@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from forethought.core import Question
+from forethought.errors import DataError
+from forethought.outcomes.graders.text import TextGrader, normalise
+
+FRANCE = Question.ask("What is the capital of France?", answers=("Paris",))
+GRADER = TextGrader()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Paris",
+        "**Paris**",
+        "  PARIS!\n\nQ: What is the capital of Spain?",
+        "The capital of France is Paris.",
+        "Paris is the capital of France.",
+        "Sure! The capital of France is Paris. Lyon is another city.",
+        "The answer is: Paris",
+        "I believe the capital city of France is called Paris",
+        "Paris, France",
+        "Paris, which is neither Lyon nor Marseille, or so",
+        "The capital of France is not Lyon, but Paris.",
+        "Paris is not only the capital but a port.",
+    ],
+)
+def test_right(text: str) -> None:
+    assert GRADER.grade(FRANCE, text).verdict == "right"
+
+
+@pytest.mark.parametrize(
+    ("text", "detail"),
+    [
+        ("Lyon", ""),
+        ("Parisian", ""),
+        ("Lyon. Paris is larger.", ""),
+        ("It is one of Paris, Lyon, and Nice, which are large", "several candidates"),
+        ("Paris, Lyon or Marseille", "several candidates"),
+        ("Paris, Lyon, Marseille", "several candidates"),
+        ("Paris or Lyon", "several candidates"),
+        ("Paris/Lyon", "several candidates"),
+        ("not Paris", "denied"),
+        ("The capital of France isn't Paris.", "denied"),
+        ("Paris is not the capital of France.", "denied"),
+        ("The capital of France is Lyon, not Paris.", "denied"),
+    ],
+)
+def test_wrong(text: str, detail: str) -> None:
+    grade = GRADER.grade(FRANCE, text)
+    assert (grade.verdict, grade.success, grade.detail) == ("wrong", 0.0, detail)
+
+
+@pytest.mark.parametrize("text", ["", " \n\n", "...", "**"])
+def test_unparsable(text: str) -> None:
+    assert GRADER.grade(FRANCE, text)[:3] == (0.0, "unparsable", None)
+    assert GRADER.extract(FRANCE, text) is None
+
+
+def test_an_echo_of_the_question_is_no_answer() -> None:
+    question = Question.ask("What is the capital of Singapore?", answers=("Singapore",))
+    assert GRADER.grade(question, "The capital of Singapore is Kuala Lumpur.").verdict == "wrong"
+    assert GRADER.grade(question, "The capital of Singapore is Singapore.").verdict == "right"
+
+
+def test_alternatives_that_are_all_accepted_are_no_rivals() -> None:
+    question = Question.ask('What is the past tense of "be"?', answers=("was", "were"))
+    assert GRADER.grade(question, "was or were").verdict == "right"
+
+
+def test_abbreviations_do_not_end_the_sentence() -> None:
+    question = Question.ask("What is the capital of Antigua and Barbuda?", answers=("St. John's",))
+    assert GRADER.grade(question, "The capital of Antigua and Barbuda is St. John’s. It is small.").verdict == "right"
+
+
+def test_equal_answers_are_equal_votes_however_worded() -> None:
+    texts = ["Paris", "paris.", "The capital of France is Paris.", "Paris is the capital of France", "Answer: Paris"]
+    assert {GRADER.extract(FRANCE, text) for text in texts} == {"paris"}
+
+
+def test_extract_never_looks_at_the_reference() -> None:
+    other = Question.ask(FRANCE.text, answers=("Lyon",))
+    text = "The capital of France is Paris, Lyon or Nice"
+    assert GRADER.extract(FRANCE, text) == GRADER.extract(other, text) == GRADER.grade(other, text).answer
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [("Nukuʻalofa", "Nukualofa"), ("Chișinău", "chisinau"), ("Tromsø", "Tromso"), ("the U.N.", "u n"), ("A", "a")],
+)
+def test_normal_forms_agree(a: str, b: str) -> None:
+    assert normalise(a) == normalise(b) != ""
+
+
+@given(st.text())
+def test_normalising_twice_changes_nothing(text: str) -> None:
+    assert normalise(normalise(text)) == normalise(text)
+
+
+@given(st.text(max_size=200))
+def test_any_text_gets_a_verdict(text: str) -> None:
+    grade = GRADER.grade(FRANCE, text)
+    assert (grade.verdict == "unparsable") == (grade.answer is None)
+    assert grade.success == float(grade.verdict == "right")
+
+
+def test_a_question_without_reference_is_refused() -> None:
+    with pytest.raises(DataError, match="no accepted answer"):
+        GRADER.grade(Question.ask("Why?"), "So")
