@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import runpy
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -82,3 +85,9 @@ def encoder(model: LanguageModel) -> TransformersEncoder:
 @pytest.fixture(scope="session")
 def questions() -> list[Question]:
     return ask(23)
+
+
+@pytest.fixture(scope="session")
+def hashing() -> dict[str, Any]:
+    """The names of `hashing_encoder.py`, which is also run as a script."""
+    return runpy.run_path(str(Path(__file__).with_name("hashing_encoder.py")))

@@ -18,7 +18,9 @@ def reference(model, question, system=None):
     ids = torch.tensor([model.render(question.messages, system)])
     raw = {}
     hooks = [
-        block.register_forward_hook(lambda _m, _i, out, at=at: raw.update({at: out if torch.is_tensor(out) else out[0]}))
+        block.register_forward_hook(
+            lambda _m, _i, out, at=at: raw.update({at: out if torch.is_tensor(out) else out[0]})
+        )
         for at, block in enumerate(model.model.model.layers, start=1)
     ]
     with torch.inference_mode():
@@ -78,7 +80,8 @@ def test_left_padding_tokenizer_reads_the_same_positions(make_llama, encoder, qu
 def test_truncated_prefill_equals_the_full_one_and_skips_deeper_blocks(model, encoder, questions):
     ran = []
     hooks = [
-        block.register_forward_hook(lambda *_, at=at: ran.append(at)) for at, block in enumerate(model.model.model.layers)
+        block.register_forward_hook(lambda *_, at=at: ran.append(at))
+        for at, block in enumerate(model.model.model.layers)
     ]
     shallow = encoder.encode(questions[:4], layers=(2,), readouts=("last",))
     assert set(ran) == {0, 1}

@@ -44,7 +44,9 @@ def test_without_the_plugin_it_is_unknown():
 
 
 def test_an_entry_is_imported_once_and_only_when_asked_for():
-    registry = Registry("mapping", "forethought.none", {"broken": "no_such_module:x", "ordered": "collections:OrderedDict"})
+    registry = Registry(
+        "mapping", "forethought.none", {"broken": "no_such_module:x", "ordered": "collections:OrderedDict"}
+    )
     assert registry.names == ["broken", "ordered"]
     assert "ordered" in registry
     assert "other" not in registry

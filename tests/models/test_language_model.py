@@ -31,7 +31,7 @@ def test_the_fingerprint_follows_the_weights(folder: Path) -> None:
 
 
 def test_sources_refused(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="not a catalogue name"):
+    with pytest.raises(ConfigError, match="neither a catalogue name"):
         load("nothing-here")
     with pytest.raises(ConfigError, match="dtype must be"):
         load(folder, dtype="int8")  # type: ignore[arg-type]

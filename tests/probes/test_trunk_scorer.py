@@ -14,7 +14,7 @@ def fitted():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(300, 24)) * np.linspace(1, 50, 24) + 1000
     Y = (rng.random((300, 3)) < 0.5).astype(float)
-    return X, SharedTrunkNet(6, seeds=(0, 1), training=TrunkTraining(max_epochs=5)).fit(X, Y).scorer_
+    return X, SharedTrunkNet(6, seeds=(0, 1), training=TrunkTraining(max_epochs=5)).fit(X, Y).scorer()
 
 
 def test_state_rebuilds_the_same_scorer(fitted, tmp_path):

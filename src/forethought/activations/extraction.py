@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from forethought.activations.base import Encoder, Float32Array
-from forethought.activations.manifest import INDEX, SHARDS, Layout, ShardLine, question_hash, shard_lines
+from forethought.activations.manifest import INDEX, Layout, ShardLine, question_hash, shard_lines, shard_path
 from forethought.activations.store import ActivationStore, tensor_hash, tensor_name
 from forethought.artifacts import atomic_write
 from forethought.core import Question, content_hash
@@ -106,7 +106,8 @@ def _claim(store: Path, layout: Layout) -> None:
 
 def _held(store: Path, questions: Sequence[Question]) -> set[str]:
     """Ids already stored; none of them may stand for another text than before."""
-    stored = {key: value for line in shard_lines(store) for key, value in line.questions.items()}
+    lines = (line for line in shard_lines(store) if shard_path(store, line.name).exists())
+    stored = {key: value for line in lines for key, value in line.questions.items()}
     for question in questions:
         if stored.get(question.id, found := question_hash(question)) != found:
             raise FeatureError(
@@ -132,7 +133,7 @@ def _complete(encoder: Encoder, part: Sequence[Question], layout: Layout, store:
         for j, readout in enumerate(layout.readouts)
     }
     tensors["lengths"] = encoder.lengths(part)
-    path = store / SHARDS / f"{name}.safetensors"
+    path = shard_path(store, name)
     for leftover in path.parent.glob(f".{path.name}.*"):  # of a killed run of this slice
         leftover.unlink()
     with atomic_write(path) as temporary:

@@ -137,6 +137,11 @@ class ShardLine:
             temporary.write_text(json.dumps(asdict(self)) + "\n")
 
 
+def shard_path(store: Path, name: str) -> Path:
+    """Where a shard's tensors stand."""
+    return store / SHARDS / f"{name}.safetensors"
+
+
 def shard_lines(store: Path) -> Iterator[ShardLine]:
     """Every finished shard, by name.
 

@@ -60,4 +60,6 @@ def _mean(hidden: Tensor, lengths: Tensor) -> Tensor:
     import torch
 
     # Row by row: a masked product would turn an infinite pad position into NaN (0 * inf).
-    return torch.stack([row[:length].mean(dim=0, dtype=torch.float32) for row, length in zip(hidden, lengths)])
+    return torch.stack(
+        [row[:length].mean(dim=0, dtype=torch.float32) for row, length in zip(hidden, lengths, strict=True)]
+    )

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from forethought.activations.base import Features
-from forethought.activations.manifest import SHARDS, Layout, ShardLine, shard_lines
-from forethought.artifacts import file_hash
+from forethought.activations.manifest import Layout, ShardLine, shard_lines, shard_path
 from forethought.errors import ArtifactError, FeatureError
 
 
@@ -140,7 +139,7 @@ class ActivationStore:
 
     @contextmanager
     def _open(self, name: str) -> Iterator[Any]:
-        path = self.path / SHARDS / f"{name}.safetensors"
+        path = shard_path(self.path, name)
         try:
             with safe_open(path, framework="np") as shard:
                 yield shard

@@ -57,8 +57,8 @@ def collect(
     from forethought.targets.pool import read_pool
 
     chosen = read_pool(pool or default_pool())
-    asked = _limited(read_questions(questions or default_questions()), limit, seed)
-    solved = _by_group(read_questions(examples or default_examples()))
+    asked = spread(read_questions(questions or default_questions()), limit, seed)
+    solved = by_group(read_questions(examples or default_examples()))
     names = tuple(targets) or tuple(target.name for target in chosen.targets)
     tables = [_collect_target(out, chosen, name, asked, solved, samples, seed, parse_shard(shard)) for name in names]
     merged = concat(tables)
@@ -97,8 +97,8 @@ def _collect_target(
     return concat([recorded, vote_outcomes(recorded, responder.target.name, name, votes)]) if votes > 1 else recorded
 
 
-def _limited(questions: list[Question], limit: int | None, seed: int) -> list[Question]:
-    """The first `limit` questions of a shuffled round over the groups, in their original order."""
+def spread(questions: list[Question], limit: int | None, seed: int) -> list[Question]:
+    """So many questions drawn by a seed and spread over the groups, in their original order; None keeps all."""
     import numpy as np
 
     if limit is None or limit >= len(questions):
@@ -112,7 +112,8 @@ def _limited(questions: list[Question], limit: int | None, seed: int) -> list[Qu
     return [questions[index] for index in sorted(index for _, index in sorted(ranked, key=lambda r: r[0])[:limit])]
 
 
-def _by_group(questions: Sequence[Question]) -> dict[str, list[Question]]:
+def by_group(questions: Sequence[Question]) -> dict[str, list[Question]]:
+    """Questions by group, in order."""
     groups: dict[str, list[Question]] = {}
     for question in questions:
         groups.setdefault(question.group, []).append(question)

@@ -52,6 +52,16 @@ class Inputs:
             config = config.model_copy(update={"targets": tuple(t.name for t in pool.targets)})
         return assemble(questions, outcomes, stores, config, {target.name: target for target in pool.targets})
 
+    def confidence(self, question_ids: Sequence[str]) -> list[str] | None:
+        """The encoder's recorded words on its own confidence; None unless every question has some."""
+        from forethought.data import recorded_confidence
+        from forethought.outcomes import Outcomes
+
+        if not recorded_confidence().exists():
+            return None
+        words = {row.question_id: row.text or "" for row in Outcomes.read(recorded_confidence())}
+        return [words[id] for id in question_ids] if set(question_ids) <= set(words) else None
+
     def price_list(self, targets: Sequence[str]) -> PriceList:
         """Today's prices of some targets."""
         from forethought.router import PriceList

@@ -60,6 +60,11 @@ class Responders:
         entries = [self._pool.entry(name) for name in names]
         return [entry.name for entry in entries if entry.base_url or entry.model not in absent]
 
+    def can_ask(self, name: str, question: Question) -> bool:
+        """Whether a target can be asked a question: few-shot targets need solved examples of its group."""
+        policy = self._pool.entry(name).policy
+        return policy.prompt != "few_shot" or len(self._examples.get(question.group, ())) >= policy.shots
+
     def _endpoint(self, entry: PoolEntry, target: Target) -> Responder:
         from forethought.targets import EndpointResponder
 

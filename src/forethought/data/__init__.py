@@ -30,3 +30,8 @@ def recorded_outcomes() -> Path:
 def recorded_samples() -> Path:
     """500 questions x 40 samples of one target, for stopping rules."""
     return _HERE / "samples.parquet"
+
+
+def recorded_confidence() -> Path:
+    """What the default model answers when asked how likely it is to be right."""
+    return _HERE / "confidence.parquet"

@@ -18,15 +18,14 @@ from forethought.probes import (
     NearestNeighbours,
     PlattCalibrator,
     SharedResidualRidge,
-    SharedTrunkNet,
     TfidfProbe,
     VerbalisedConfidence,
     out_of_fold,
     predict_success,
     text_lengths,
 )
-from forethought.router import Dataset, FeatureBlocks, Fit, FitConfig, Parts, fit_head
-from forethought.router.heads import logit, trunk_components
+from forethought.router import Dataset, FeatureBlocks, FitConfig, Parts, fit_head
+from forethought.router.heads import logit
 
 Array = NDArray[np.float64]
 Signal = Literal["nothing", "family label", "text", "own words", "activations", "activations + text"]
@@ -120,30 +119,26 @@ def baselines(confidence: Sequence[str] | None = None) -> list[Contender]:
     return found
 
 
-def heads(fit: Fit, config: FitConfig) -> list[Contender]:
-    """The heads on activations, at the layers that the fit chose, and the ablations beside them."""
-    blocks = fit.router.heads.features
-    no_text = FeatureBlocks(blocks.specs)
-    stacked: Sequence[Contender] = [
-        Single(f"shared + residual ridge, {spec.readout}", "activations", SharedResidualRidge, _reader((spec,)))
-        for spec in blocks.specs
+def heads(features: FeatureBlocks, config: FitConfig) -> list[Contender]:
+    """The heads on some feature blocks, and the ablations beside them.
+
+    Args:
+        features: Activation blocks at chosen layers, and text or none.
+        config: Seeds of the trunk and the stack's calibration.
+    """
+    stack = config.model_copy(update={"head": "stack"})
+    found: list[Contender] = [
+        Single("separate logistic heads", "activations", LogisticHeads, _reader(features.specs)),
+        Head("SharedTrunkNet", "activations", FeatureBlocks(features.specs), config.model_copy(update={"head": "trunk"})),
+        *(
+            Single(f"shared + residual ridge, {spec.readout}", "activations", SharedResidualRidge, _reader((spec,)))
+            for spec in features.specs
+        ),
+        Head("stack without text", "activations", FeatureBlocks(features.specs), stack),
     ]
-    trunk = SharedTrunkNet(trunk_components(len(fit.parts.train)), seeds=range(42, 42 + config.trunk_seeds), keep=config.trunk_keep)
-    both: list[Contender] = [
-        Single("separate logistic heads", "activations", LogisticHeads, _reader(blocks.specs)),
-        Single("SharedTrunkNet", "activations", lambda: _clone(trunk), _reader(blocks.specs)),
-        *stacked,
-        Head("stack without text", "activations", no_text, config.model_copy(update={"head": "stack"})),
-    ]
-    if blocks.text is not None:
-        both.append(Head("stack", "activations + text", blocks, config.model_copy(update={"head": "stack"})))
-    return both
-
-
-def _clone(estimator: Any) -> Any:
-    from sklearn.base import clone
-
-    return clone(estimator)
+    if features.text is not None:
+        found.append(Head("stack", "activations + text", features, stack))
+    return found
 
 
 def _reader(specs: Sequence[FeatureSpec]) -> Callable[[Dataset], Array]:

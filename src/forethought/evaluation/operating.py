@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from forethought.allocation import Policy, choose_point, operating_points
 from forethought.evaluation.cards import Truth
 from forethought.evaluation.frontier import value_settings
-from forethought.metrics import Interval, StaticHull, picked, static_hull
-from forethought.metrics.references import best_single
+from forethought.metrics import Interval, StaticHull, best_single, picked, static_hull
 from forethought.router import Dataset, Fit, PriceList
 
 Array = NDArray[np.float64]

@@ -26,6 +26,7 @@ __getattr__, __dir__, __all__ = attach(
         "LogisticProbe": "linear",
         "NearestNeighbours": "neighbours",
         "PlattCalibrator": "calibration",
+        "RecalibratedScorer": "recalibrated",
         "RidgeProbe": "linear",
         "Scorer": "base",
         "SharedResidualRidge": "shared_residual",
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
     from forethought.probes.linear_scorer import LinearScorer as LinearScorer
     from forethought.probes.logistic_heads import LogisticHeads as LogisticHeads
     from forethought.probes.neighbours import NearestNeighbours as NearestNeighbours
+    from forethought.probes.recalibrated import RecalibratedScorer as RecalibratedScorer
     from forethought.probes.shared_residual import SharedResidualRidge as SharedResidualRidge
     from forethought.probes.shared_trunk import SharedTrunkNet as SharedTrunkNet
     from forethought.probes.shared_trunk import TrunkTraining as TrunkTraining

@@ -62,6 +62,7 @@ SCORERS: Registry[type[Scorer]] = Registry(
     "forethought.probes",
     {
         "linear": "forethought.probes.linear_scorer:LinearScorer",
+        "recalibrated": "forethought.probes.recalibrated:RecalibratedScorer",
         "tokens": "forethought.probes.token_scorer:TokenScorer",
         "trunk": "forethought.probes.trunk_scorer:TrunkScorer",
     },

@@ -10,8 +10,11 @@ from numpy.typing import ArrayLike
 
 from forethought.errors import DataError
 from forethought.probes.base import FloatArray
-from forethought.probes.logistic_heads import LOGISTIC_CS, Heads, fit_heads
+from forethought.probes.logistic_heads import Heads, fit_heads
 from forethought.probes.success_classifier import SuccessClassifier
+
+# Four features need no search for a penalty.
+_CS = (1.0,)
 
 
 class LengthProbe(SuccessClassifier):
@@ -21,17 +24,23 @@ class LengthProbe(SuccessClassifier):
     success may peak at a middle length.
 
     Attributes:
+        centre_: Mean log(1 + length) of each column.
         heads_: Fitted coefficients, as `LogisticHeads` has them.
     """
 
     def _fit(self, X: FloatArray, rates: FloatArray, trials: FloatArray) -> None:
         if (X < 0).any():
             raise DataError(f"Negative values in data passed to LengthProbe: lengths must be >= 0, got {X.min()}")
-        self.heads_: Heads = fit_heads(_shape(X), rates, trials, None, LOGISTIC_CS)
+        self.centre_ = np.log1p(X).mean(axis=0)
+        self.heads_: Heads = fit_heads(self._curve(X), rates, trials, None, _CS)
 
     def _predict_success(self, X: FloatArray) -> FloatArray:
-        logits = _shape(np.maximum(X, 0)) @ self.heads_.coef.T + self.heads_.intercept
+        logits = self._curve(np.maximum(X, 0)) @ self.heads_.coef.T + self.heads_.intercept
         return np.asarray(0.5 * (1 + np.tanh(0.5 * logits)))
+
+    def _curve(self, lengths: FloatArray) -> FloatArray:
+        logs = np.log1p(lengths) - self.centre_
+        return np.hstack([logs, logs**2])
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -44,8 +53,3 @@ def text_lengths(texts: Sequence[str], tokens: ArrayLike | None = None) -> Float
     characters = [len(text) for text in texts]
     second = [len(text.split()) for text in texts] if tokens is None else np.asarray(tokens)
     return np.column_stack([characters, second]).astype(np.float64)
-
-
-def _shape(lengths: FloatArray) -> FloatArray:
-    logs = np.log1p(lengths)
-    return np.hstack([logs, logs**2])

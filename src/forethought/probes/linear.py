@@ -32,7 +32,8 @@ class LogisticProbe(SuccessClassifier):
         Cs: Inverse penalties to try.
 
     Attributes:
-        C_: Chosen inverse penalty; `auroc_` the AUROC of each of `Cs`, ascending, mean over folds.
+        C_: Chosen inverse penalty; `auroc_` the AUROC of each of `Cs`, ascending, mean over folds, NaN
+            past the third value after the best.
         coef_: `(1, d)` on raw features; `intercept_` `(1,)`.
         edge_: Whether `C_` lies at an edge of the path.
     """

@@ -26,6 +26,14 @@ class Part(NamedTuple):
     centre: NDArray[np.floating] | None
     weights: NDArray[np.floating]
 
+    def apply(self, block: Block) -> NDArray[np.floating]:
+        """The block's share `(n, K)`."""
+        if self.centre is None:
+            return np.asarray(block @ self.weights)
+        dense = block if isinstance(block, np.ndarray) else block.toarray()
+        share: NDArray[np.floating] = np.dot(np.subtract(dense, self.centre, dtype=np.float32), self.weights)
+        return share
+
 
 class Table(NamedTuple):
     """A piecewise-linear calibration map of one target: logits `x`, ascending, and probabilities `p`."""
@@ -64,12 +72,9 @@ class LinearScorer:
         """
         check_blocks(blocks, self.widths)
         total: FloatArray = self.bias
-        for block, (centre, weights) in zip(blocks, self.parts, strict=True):
-            if centre is not None:
-                dense = block if isinstance(block, np.ndarray) else block.toarray()
-                total = total + np.dot(np.subtract(dense, centre, dtype=np.float32), weights)
-            else:
-                total = total + block @ weights
+        with np.errstate(invalid="ignore", over="ignore"):
+            for block, part in zip(blocks, self.parts, strict=True):
+                total = total + part.apply(block)
         if not np.isfinite(total).all():
             rows = np.flatnonzero(~np.isfinite(total).all(axis=1))[:5].tolist()
             raise FeatureError(f"features must be finite; rows {rows} give scores that are not")

@@ -20,6 +20,8 @@ from forethought.probes.ridge_path import check_penalties
 from forethought.probes.success_classifier import SuccessClassifier
 
 LOGISTIC_CS = tuple(10.0 ** (k / 2) for k in range(-10, 5))
+_RANKING_TOLERANCE = 1e-2
+_PATIENCE = 3
 
 
 class Heads(NamedTuple):
@@ -40,7 +42,8 @@ class LogisticHeads(SuccessClassifier):
         Cs: Inverse penalties to try.
 
     Attributes:
-        C_: Chosen inverse penalties `(K,)`; `auroc_` `(c, K)` of each of `Cs`, ascending.
+        C_: Chosen inverse penalties `(K,)`; `auroc_` `(c, K)` of each of `Cs`, ascending, NaN past the
+            third value after every target's best.
         coef_: `(K, d)` on raw features; `intercept_` `(K,)`.
         edge_: Columns whose C lies at an edge of the path.
         one_class_: Columns with a single class, served by their smoothed base rate.
@@ -85,7 +88,7 @@ def fit_heads(
     scaler = StandardScaler().fit(X)
     Z = scaler.transform(X)
     auroc = _cross_validated_auroc(Z, rates, trials, numbers, path_of_C)
-    best = np.nan_to_num(auroc, nan=0.5).argmax(axis=0)
+    best = np.nan_to_num(auroc).argmax(axis=0)
     path = list(logistic_path(Z, rates, trials, path_of_C[: best.max() + 1]))
     coef = np.array([path[b][0][:, k] for k, b in enumerate(best)]) / scaler.scale_
     intercept = np.array([path[b][1][k] for k, b in enumerate(best)]) - coef @ scaler.mean_
@@ -96,13 +99,21 @@ def fit_heads(
 def _cross_validated_auroc(
     Z: FloatArray, rates: FloatArray, trials: FloatArray, folds: IntArray, Cs: FloatArray
 ) -> FloatArray:
-    """AUROC `(c, K)` of each C and target, mean over folds; NaN where no fold has both classes."""
-    logits = np.zeros((len(Cs), *rates.shape))
-    for fold in np.unique(folds):
-        test = folds == fold
-        path = logistic_path(Z[~test], rates[~test], trials[~test], Cs)
-        logits[:, test] = [Z[test] @ coef + intercept for coef, intercept in path]
-    return np.array([[_auroc(z[:, k], rates[:, k], trials[:, k], folds) for k in range(z.shape[1])] for z in logits])
+    """AUROC `(c, K)` of each C and target, mean over folds.
+
+    NaN where no fold has both classes, and for the weak penalties past every target's best, which
+    cost most and are not fitted.
+    """
+    auroc, logits = np.full((len(Cs), rates.shape[1]), np.nan), np.zeros(rates.shape)
+    tests = [folds == fold for fold in np.unique(folds)]
+    paths = [logistic_path(Z[~test], rates[~test], trials[~test], Cs, _RANKING_TOLERANCE) for test in tests]
+    for c, fitted in enumerate(zip(*paths, strict=True)):
+        for test, (coef, intercept) in zip(tests, fitted, strict=True):
+            logits[test] = Z[test] @ coef + intercept
+        auroc[c] = [_auroc(logits[:, k], rates[:, k], trials[:, k], folds) for k in range(rates.shape[1])]
+        if c - np.nan_to_num(auroc).argmax(axis=0).max() >= _PATIENCE:
+            break
+    return auroc
 
 
 def _auroc(scores: FloatArray, rates: FloatArray, trials: FloatArray, folds: IntArray) -> float:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit
+from sklearn.utils.validation import check_is_fitted
 
 from forethought.errors import ConfigError, DataError
 from forethought.probes.base import FloatArray, IntArray
@@ -110,6 +111,11 @@ class SharedTrunkNet(SuccessClassifier):
         self._groups = None if groups is None else np.asarray(groups)
         return super().fit(X, Y, trials)
 
+    def scorer(self) -> TrunkScorer:
+        """Serving form."""
+        check_is_fitted(self)
+        return self.scorer_
+
     def _fit(self, X: FloatArray, rates: FloatArray, trials: FloatArray) -> None:
         from forethought.probes.trunk_training import Part, train_trunk
 
@@ -122,7 +128,7 @@ class SharedTrunkNet(SuccessClassifier):
         Z = np.hstack([projection.apply(X) for projection in projections])
         parts = [Part.of(Z[rows], rates[rows], trials[rows]) for rows in (train, self.selection_)]
         kept = self._keep([train_trunk(parts[0], parts[1], seed, config) for seed in self.seeds])
-        self.scorer_ = self._scorer(projections, kept, rates)
+        self.scorer_ = self._build_scorer(projections, kept, rates)
 
     def _predict_success(self, X: FloatArray) -> FloatArray:
         return self.scorer_.predict_proba([X])
@@ -144,7 +150,9 @@ class SharedTrunkNet(SuccessClassifier):
         self.kept_ = [int(self.seeds[i]) for i in order]
         return [trained[i] for i in order]
 
-    def _scorer(self, projections: tuple[Projection, ...], kept: list[Trained], labels: FloatArray) -> TrunkScorer:
+    def _build_scorer(
+        self, projections: tuple[Projection, ...], kept: list[Trained], labels: FloatArray
+    ) -> TrunkScorer:
         one_class = np.nanmin(labels, axis=0) == np.nanmax(labels, axis=0)
         self.one_class_ = np.flatnonzero(one_class)
         base_rate = np.where(one_class, np.nanmean(labels, axis=0), np.nan)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import expit
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
@@ -65,7 +66,7 @@ class StackedHead(BaseEstimator):  # type: ignore[misc]
 
     Attributes:
         out_of_fold_: P(success) `(n, K)` by the whole chain fitted without the row's fold: penalties,
-            stack and calibration included.
+            stack and calibration included; `raw_out_of_fold_` the same before calibration.
         penalties_: `{"shared", "residual"}` of each block; `C_` that of the stack.
         edge_: What was chosen at an edge of its path: `block 0 shared`, `stack`, ...
         one_class_: Columns with a single class, served by their smoothed base rate.
@@ -99,11 +100,13 @@ class StackedHead(BaseEstimator):  # type: ignore[misc]
         alphas = check_penalties(self.alphas)[::-1]
         ridges = [BlockRidge(X, labels.Y[:, live], labels.trials[:, live], labels.folds, alphas) for X in blocks]
         self.out_of_fold_ = np.full(labels.Y.shape, np.nan)
+        self.raw_out_of_fold_ = np.full(labels.Y.shape, np.nan)
         for fold in np.unique(labels.folds):
             held = labels.folds == fold
             stack = self._fit_stack(np.hstack([ridge.inner_scores(fold) for ridge in ridges]), labels, ~held)
-            outer = np.hstack([ridge.outer_scores(fold) for ridge in ridges])
-            self.out_of_fold_[held] = stack.calibrator.transform(stack.logits(outer))
+            logits = stack.logits(np.hstack([ridge.outer_scores(fold) for ridge in ridges]))
+            self.raw_out_of_fold_[held] = expit(logits)
+            self.out_of_fold_[held] = stack.calibrator.transform(logits)
         self._stack = self._fit_stack(np.hstack([r.inner_scores(None) for r in ridges]), labels, labels.folds >= 0)
         self._keep(ridges, alphas)
         return self

@@ -65,6 +65,11 @@ class TokenHead(BaseEstimator):  # type: ignore[misc]
         self.scorer_ = TokenScorer(coef, intercept, smearing, np.nanmin(tokens, axis=0), np.nanmax(tokens, axis=0))
         return self
 
+    def scorer(self) -> TokenScorer:
+        """Serving form."""
+        check_is_fitted(self)
+        return self.scorer_
+
     def predict(self, X: ArrayLike) -> FloatArray:
         """Return expected output tokens `(n, K)`."""
         check_is_fitted(self)

@@ -72,8 +72,8 @@ class VerbalisedConfidence(BaseEstimator):  # type: ignore[misc]
 
 def _probability(number: str, unit: str | None, over: str | None, out_of: str | None) -> float | None:
     value = float(number)
-    if whole := float(over or out_of or 0):
-        value /= whole
+    if (whole := over or out_of) is not None:
+        value = value / float(whole) if float(whole) else np.inf
     elif unit or 2 <= value <= 100:
         value /= 100
     return value if value <= 1 else None

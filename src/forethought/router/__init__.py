@@ -17,6 +17,7 @@ __getattr__, __dir__, __all__ = attach(
         "PriceList": "costs",
         "Router": "router",
         "assemble": "data",
+        "choose_features": "training",
         "fit_head": "heads",
         "fit_router": "training",
         "load_fit": "record",
@@ -42,4 +43,5 @@ if TYPE_CHECKING:
     from forethought.router.router import Heads as Heads
     from forethought.router.router import Router as Router
     from forethought.router.training import Fit as Fit
+    from forethought.router.training import choose_features as choose_features
     from forethought.router.training import fit_router as fit_router

@@ -108,7 +108,7 @@ def _family(family: str, cost: Array) -> list[Policy]:
     match family:
         case "value":
             scale = max(float(np.nanmean(cost)), 1e-12)
-            return [Value(scale * factor) for factor in np.geomspace(1e-1, 1e4, 41)]
+            return [Value(scale * factor) for factor in np.geomspace(1e-1, 1e4, 41).tolist()]
         case "tolerance":
             return [Tolerance(float(tau)) for tau in np.linspace(0, 1, 41)]
         case _:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from forethought.allocation import explain, policy_from
 from forethought.artifacts import load_artifact, save_artifact
 from forethought.core import Decision, DecodingPolicy, FeatureSpec, Prediction, Prices, Question, Target
 from forethought.errors import ArtifactError, ConfigError
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
     from forethought.probes import Scorer, TokenScorer
 
 KIND = "router"
+
+_as_prediction = partial(tuple.__new__, Prediction)
+"""`Prediction._make` without its length check: a decision over 64 targets calls it 64 times."""
 
 
 @dataclass(frozen=True)
@@ -140,15 +146,12 @@ class Router:
             allowed: As in `route`.
             policy: As in `route`.
         """
-        from forethought.allocation import explain
-
         policy = policy or self.policy
         success, output, cost = self.predict(blocks, np.array([encoder_tokens]))
         columns = self._columns(allowed)
         choice = int(policy.choose(success[:, columns], cost[:, columns])[0])
-        predictions = tuple(
-            map(Prediction._make, zip(self._names, success[0].tolist(), output[0].tolist(), cost[0].tolist(), strict=True))
-        )
+        table = (self._names, success[0].tolist(), output[0].tolist(), cost[0].tolist())
+        predictions = tuple(map(_as_prediction, zip(*table, strict=True)))
         chosen = None if choice < 0 else self._names[choice if allowed is None else columns[choice]]
         return Decision(
             target=chosen,
@@ -189,7 +192,8 @@ class Router:
         }
         texts = {}
         if self.heads.features.text is not None:
-            texts["vocabulary"], text_arrays = self.heads.features.text.state()
+            vocabulary, text_arrays = self.heads.features.text.state()
+            texts["vocabulary"] = json.dumps(vocabulary, ensure_ascii=False)
             tensors |= {f"text.{name}": array for name, array in text_arrays.items()}
         manifest = {
             **self.manifest,
@@ -225,8 +229,6 @@ class Router:
             ArtifactError: Missing, altered, of another kind or schema version.
             ConfigError: A target without a price.
         """
-        from forethought.allocation import policy_from
-
         manifest, tensors, artifact = load_artifact(Path(path))
         if manifest.get("kind") != KIND:
             raise ArtifactError(f"{path} holds a {manifest.get('kind')!r}, not a {KIND!r}")
@@ -259,7 +261,7 @@ def _read_heads(path: Path, manifest: Mapping[str, Any], tensors: Mapping[str, n
         return {name.removeprefix(prefix): array for name, array in tensors.items() if name.startswith(prefix)}
 
     vocabulary = path / "vocabulary.json"
-    text = TfidfFeatures.from_state(vocabulary.read_text(), part("text.")) if vocabulary.name in manifest["files"] else None
+    text = TfidfFeatures.from_state(json.loads(vocabulary.read_text()), part("text.")) if vocabulary.name in manifest["files"] else None
     specs = tuple(FeatureSpec(**{**spec, "layers": tuple(spec["layers"])}) for spec in manifest["features"])
     return Heads(
         targets=tuple(_read_target(entry) for entry in manifest["targets"]),

@@ -71,8 +71,7 @@ def fit_router(
     Y, trials = data.success[parts.train], data.trials[parts.train]
     _check_labels(Y, data)
     say(f"choosing a layer for each of {', '.join(config.readouts)}")
-    choices = {readout: _choose_layers(data, parts, readout, config) for readout in config.readouts}
-    features = _features(data, parts, choices, config)
+    choices, features = choose_features(data, parts, config)
     blocks = _rows(features.read(data.stores, data.questions), parts.train)
     say(f"fitting the {config.head} head on {len(parts.train)} questions")
     head = fit_head(blocks, Y, trials, parts.folds, config)
@@ -93,6 +92,16 @@ def fit_router(
     return Fit(router, parts, head, certified, best_single, choices)
 
 
+def choose_features(
+    data: Dataset, parts: Parts, config: FitConfig
+) -> tuple[dict[str, LayerChoice], FeatureBlocks]:
+    """Choose a layer for each readout on the training part, and fit the text features on its texts."""
+    choices = {readout: _choose_layers(data, parts, readout, config) for readout in config.readouts}
+    specs = tuple(_spec(data, choice, readout) for readout, choice in choices.items())
+    text = _text(data, parts) if config.text and config.head == "stack" else None
+    return choices, FeatureBlocks(specs, text)
+
+
 def _check_labels(labels: Array, data: Dataset) -> None:
     empty = np.isnan(labels).all(axis=0)
     if empty.any():
@@ -107,11 +116,6 @@ def _choose_layers(data: Dataset, parts: Parts, readout: str, config: FitConfig)
     ids = [question.id for question in data.take(parts.train)]
     candidates = {(layer, readout): store.block((layer,), readout, ids).values for layer in store.layers}
     return choose_layers(candidates, data.success[parts.train], config.layers, parts.folds)
-
-
-def _features(data: Dataset, parts: Parts, choices: Mapping[str, LayerChoice], config: FitConfig) -> FeatureBlocks:
-    specs = tuple(_spec(data, choice, readout) for readout, choice in choices.items())
-    return FeatureBlocks(specs, _text(data, parts) if config.text and config.head == "stack" else None)
 
 
 def _spec(data: Dataset, choice: LayerChoice, readout: str) -> FeatureSpec:

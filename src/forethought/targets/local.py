@@ -44,7 +44,7 @@ class LocalResponder:
         target: Target,
         *,
         examples: Examples | None = None,
-        batch_size: int = 64,
+        batch_size: int = 256,
         seed: int = 0,
     ) -> None:
         _check(model, target, examples, batch_size)

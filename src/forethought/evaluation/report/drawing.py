@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
 from markupsafe import Markup
 
 from forethought.errors import ConfigError
@@ -75,10 +74,11 @@ def canvas(width: float, height: float, rows: int = 1, columns: int = 1, **optio
     try:
         from matplotlib import rc_context
         from matplotlib.figure import Figure
+        from matplotlib.layout_engine import ConstrainedLayoutEngine
     except ImportError as error:
         raise ConfigError("pictures need matplotlib: install forethought[plots]") from error
     with rc_context(_STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
+        figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.05, wspace=0.03))
         axes = figure.subplots(rows, columns, squeeze=False, **options)
     for one in axes.flat:
         one.grid(axis="y", visible=True)
@@ -96,30 +96,11 @@ def legend_below(figure: Figure, axes: Axes, columns: int) -> None:
     )  # fmt: skip
 
 
-def spread(positions: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Move labels apart until neighbours are `gap` away, each as near its place as that allows."""
-    order = np.argsort(positions, kind="stable")
-    placed = np.asarray(positions, dtype=np.float64)[order]
-    gap = min(gap, (high - low) / max(len(placed), 1))
-    for _ in range(200):
-        before = placed.copy()
-        for i in range(1, len(placed)):
-            if (short := gap - (placed[i] - placed[i - 1])) > 0:
-                placed[i - 1] -= short / 2
-                placed[i] += short / 2
-        placed = np.clip(placed, low, high)
-        if np.abs(placed - before).max(initial=0.0) < gap * 1e-3:
-            break
-    found = np.empty_like(placed)
-    found[order] = placed
-    return [float(value) for value in found]
-
-
-def save(figure: Figure, target: Any, kind: str, *, transparent: bool) -> None:
-    """Write a figure without a date, with its text as text."""
+def save(figure: Figure, target: Any, kind: str, *, transparent: bool = False, salt: str = "") -> None:
+    """Write a figure without a date, with its text as text; `salt` keeps ids of two pictures apart."""
     from matplotlib import rc_context
 
-    with rc_context(_STYLE):
+    with rc_context({**_STYLE, "svg.hashsalt": f"forethought {salt}"}):
         extra = {"metadata": {"Date": None, "Creator": None}} if kind == "svg" else {"dpi": 200}
         figure.savefig(target, format=kind, transparent=transparent, facecolor=light("paper"), **extra)
 
@@ -131,12 +112,13 @@ def inline_svg(draw: Draw, evaluation: Evaluated, width: float, alt: str) -> Mar
     with rc_context(_STYLE):
         figure = draw(evaluation, width)
     buffer = io.StringIO()
-    save(figure, buffer, "svg", transparent=True)
+    save(figure, buffer, "svg", transparent=True, salt=f"{alt} {width}")
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
     text = re.sub(r'<g id="[^"]*"', "<g", text)
     text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)
+    text = re.sub(r"<[^>]+>", lambda tag: re.sub(r"(\d\.\d\d)\d+", r"\1", tag[0]), text)
     for role, (colour, _) in COLOURS.items():
         text = text.replace(colour, f"var(--{role})")
     text = re.sub(r'<svg ([^>]*?)width="[^"]*"', r"<svg \1", text, count=1)
@@ -145,9 +127,9 @@ def inline_svg(draw: Draw, evaluation: Evaluated, width: float, alt: str) -> Mar
     return Markup(text.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1))  # noqa: S704
 
 
-_STYLE: dict[str, Any] = {
+_STYLE: Any = {
     "svg.fonttype": "none",
-    "svg.hashsalt": "forethought",
+    "text.parse_math": False,
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "text.color": COLOURS["ink"][0],

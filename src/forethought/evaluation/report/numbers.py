@@ -32,6 +32,11 @@ def decimal(value: float | None) -> str:
     return NOTHING if value is None else _minus(f"{value:.3f}")
 
 
+def signed(value: float | None) -> str:
+    """Three decimals with the sign."""
+    return NOTHING if value is None else _minus(f"{value:+.3f}")
+
+
 def usd(amount: float | None) -> str:
     """Money: whole cents from a dollar on, three significant digits below."""
     if amount is None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from forethought.evaluation.report.numbers import (
     Found,
     change,
@@ -10,9 +13,21 @@ from forethought.evaluation.report.numbers import (
     percent,
     points,
     ranged,
+    usd,
 )
-from forethought.evaluation.report.source import ROUTER, Evaluated, best_single, card, operating, without_activations
+from forethought.evaluation.report.source import (
+    ROUTER,
+    Evaluated,
+    best_single,
+    card,
+    operating,
+    ranked,
+    without_activations,
+)
 from forethought.metrics import unmap_tolerance
+
+if TYPE_CHECKING:
+    from forethought.evaluation.roi import Savings
 
 CERTIFIED = "certified"
 
@@ -30,18 +45,19 @@ def certificate_sentence(evaluation: Evaluated) -> str:
     """What was proven about the served setting, or that nothing was."""
     found = evaluation["certificate"]
     tolerance = _points(unmap_tolerance(found["tolerance"]))
-    smallest = _points(unmap_tolerance(found["smallest_tolerance"]))
+    smallest = unmap_tolerance(found["smallest_tolerance"])
     confidence = f"{100 * (1 - found['delta']):g}%"
     if found["verdict"] == "certified":
         return (
             f"Certified: with {confidence} confidence the chosen setting loses at most {tolerance} of accuracy against "
             f"always asking {found['safe']} (Learn-then-Test on n = {found['n']} questions used for nothing else; "
-            f"the first setting on the path would still pass at {smallest})."
+            f"the first setting on the path would still pass at {_hint(smallest)})."
         )
     return (
-        f"Insufficient evidence: on n = {found['n']} questions no setting could be shown, with {confidence} confidence, "
-        f"to lose at most {tolerance} of accuracy against always asking {found['safe']}, so the router keeps asking it. "
-        f"The smallest tolerance provable at this n is {smallest}."
+        f"Insufficient evidence: on n = {found['n']} questions no setting could be shown, with {confidence} "
+        f"confidence, to lose at most {tolerance} of accuracy against always asking {found['safe']}, so the router "
+        f"keeps asking it. "
+        f"The smallest tolerance provable at this n is {_points(smallest)}."
     )
 
 
@@ -62,7 +78,7 @@ def frontier_heading(evaluation: Evaluated) -> str:
         return "What each dollar buys"
     hull = row["against_hull"]
     if hull is None:
-        return f"No mixture of single targets reaches the {row['name']} setting's accuracy"
+        return f"No mixture of single targets is sure to reach the {row['name']} setting's accuracy"
     if not excludes_zero(hull):
         return f"The {row['name']} setting costs about what a static mixture of the same accuracy costs"
     word = "less" if hull["value"] < 0 else "more"
@@ -91,6 +107,40 @@ def usage_heading(evaluation: Evaluated) -> str:
     return f"The certified setting spreads questions over {used} targets, {rows[0]['target']} first"
 
 
+def layers_heading(evaluation: Evaluated) -> str:
+    """Which layer the router reads."""
+    found = [
+        f"{readout} at layer {' + '.join(map(str, choice['shared']['layers']))}"
+        for readout, choice in evaluation["layers"].items()
+    ]
+    return f"The router reads {' and '.join(found)}"
+
+
+def encoders_heading(evaluation: Evaluated) -> str:
+    """Whether a target's own prefill tells more than a foreign one's."""
+    own, foreign = (
+        [row["auroc"]["value"] for row in evaluation["encoders"] if bool(row["own"]) is kind] for kind in (True, False)
+    )
+    if not own or not foreign:
+        return "Which encoder tells most about which target"
+    pair = f"AUROC {sum(own) / len(own):.3f} against {sum(foreign) / len(foreign):.3f} on average"
+    return f"A target's own prefill and a foreign one: {pair}"
+
+
+def savings_heading(savings: Sequence[Savings]) -> str:
+    """What the certified setting, or else the first, would save in a month."""
+    found = next((s for s in savings if s.point == CERTIFIED), savings[0])
+    saved = found.saved_usd
+    if not (saved.low > 0 or saved.high < 0):
+        return f"No saving or extra cost against {found.baseline} can be told from zero"
+    verb = "saves" if saved.value > 0 else "costs"
+    more = "" if saved.value > 0 else " more"
+    return (
+        f"At {found.queries:,} questions a month the {found.point} setting {verb} {usd(abs(saved.value))}{more} "
+        f"against {found.baseline}"
+    )
+
+
 def _accuracy(evaluation: Evaluated) -> str:
     found, name = card(evaluation), best_single(evaluation)
     n, alone = found["accuracy"]["n"], evaluation["references"]["best_single"]["accuracy"]
@@ -108,13 +158,13 @@ def _accuracy(evaluation: Evaluated) -> str:
 
 
 def _winner(evaluation: Evaluated) -> str:
-    ranked = sorted(evaluation["cards"], key=lambda c: -float(c["accuracy"]["value"]))
-    first = ranked[0]
+    order = ranked(evaluation)
+    first = order[0]
     if first["name"] == ROUTER:
-        return f"Of {len(ranked)} contenders {ROUTER} is the most accurate; {ranked[1]['name']} comes second."
+        return f"Of {len(order)} contenders {ROUTER} is the most accurate; {order[1]['name']} comes second."
     gap = _difference(evaluation, first["name"])
     apart = "" if gap is None else f" ({ROUTER} minus it: {ranged(gap, points)} points of the gap, {_zero(gap)})"
-    return f"Of {len(ranked)} contenders {first['name']} is the most accurate, not {ROUTER}{apart}."
+    return f"Of {len(order)} contenders {first['name']} is the most accurate, not {ROUTER}{apart}."
 
 
 def _against_plain(evaluation: Evaluated) -> str:
@@ -154,6 +204,10 @@ def _difference(evaluation: Evaluated, other: str) -> Found | None:
 
 def _zero(found: Found) -> str:
     return "the interval excludes zero" if excludes_zero(found) else "the interval includes zero"
+
+
+def _hint(tolerance: float) -> str:
+    return _points(tolerance) if tolerance >= 0 else f"a demanded gain of {_points(-tolerance)}"
 
 
 def _points(tolerance: float) -> str:

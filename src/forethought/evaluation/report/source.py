@@ -66,6 +66,11 @@ def card(evaluation: Evaluated, name: str = ROUTER) -> Mapping[str, Any]:
     raise DataError(f"no contender {name!r} among {', '.join(c['name'] for c in evaluation['cards'])}")
 
 
+def ranked(evaluation: Evaluated) -> list[Mapping[str, Any]]:
+    """Contenders, the most accurate first; the router before its equals."""
+    return sorted(evaluation["cards"], key=lambda c: (-float(c["accuracy"]["value"]), c["name"] != ROUTER))
+
+
 def reads_activations(evaluation: Evaluated, name: str) -> bool:
     """Whether a contender must run the encoder, and so must pay for it."""
     return name == ROUTER or str(card(evaluation, name)["signal"]).startswith("activations")
@@ -73,8 +78,7 @@ def reads_activations(evaluation: Evaluated, name: str) -> bool:
 
 def without_activations(evaluation: Evaluated) -> Sequence[Mapping[str, Any]]:
     """Contenders that never run the encoder, the most accurate first."""
-    plain = [c for c in evaluation["cards"] if not reads_activations(evaluation, c["name"])]
-    return sorted(plain, key=lambda c: -float(c["accuracy"]["value"]))
+    return [c for c in ranked(evaluation) if not reads_activations(evaluation, c["name"])]
 
 
 def operating(evaluation: Evaluated, name: str) -> Mapping[str, Any] | None:

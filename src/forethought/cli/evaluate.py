@@ -1,0 +1,89 @@
+"""`forethought evaluate`: score a fitted router on questions it never saw, beside everything it competes with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from forethought.cli.console import print_json, progress
+
+if TYPE_CHECKING:
+    from forethought.cli.inputs import Inputs
+    from forethought.router import FitConfig
+
+
+def evaluate(
+    run: Path,
+    *,
+    activations: Annotated[Sequence[Path], Parameter(consume_multiple=True, negative=())] = (),
+    questions: Path | None = None,
+    outcomes: Path | None = None,
+    pool: Path | None = None,
+    draws: int = 1000,
+    json: Annotated[bool, Parameter(negative=())] = False,
+) -> None:
+    """Evaluate RUN/router on the report part and write RUN/evaluation.json and RUN/report.html.
+
+    Example: `forethought evaluate runs/mine`
+
+    Args:
+        run: Folder of a fit.
+        activations: Activation stores, the fit's first; a second encoder's store adds the own-or-foreign matrix.
+        questions: Questions as JSON lines; by default the committed ones.
+        outcomes: Outcomes as Parquet; by default the committed ones.
+        pool: Pool file with today's prices.
+        draws: Bootstrap draws behind every interval.
+        json: Print the evaluation as one JSON object.
+    """
+    from forethought.cli.inputs import Inputs
+
+    stores = tuple(activations) or (run / "activations",)
+    found = run_evaluation(run, Inputs(stores, questions, outcomes, pool), draws)
+    if json:
+        print_json(found)
+
+
+def run_evaluation(run: Path, inputs: Inputs, draws: int) -> dict[str, Any]:
+    """Evaluate, write JSON and HTML, print the table, and return the evaluation as plain data."""
+    from forethought.cli.console import console
+    from forethought.evaluation import baselines, heads, plain
+    from forethought.evaluation import evaluate as evaluate_fit
+    from forethought.evaluation.diagnostics import diagnose
+    from forethought.evaluation.encoders import encoder_matrix
+    from forethought.evaluation.report import render_table, write_report
+
+    fit, data, config = read_run(run, inputs)
+    confidence = inputs.confidence([question.id for question in data.questions])
+    with progress("evaluate") as report:
+        found = evaluate_fit(data, fit, [*baselines(confidence), *heads(fit.router.heads.features, config)], fit.router.prices, draws=draws, say=report).json()
+    found["diagnostics"] = plain(diagnose(data, fit))
+    found["encoders"] = plain(encoder_matrix(data, fit, config, draws=draws)) if len(data.stores) > 1 else []
+    found["published"] = published_figures()
+    write_json(run / "evaluation.json", found)
+    write_report(found, run / "report.html")
+    console.print(render_table(found))
+    return found
+
+
+def read_run(run: Path, inputs: Inputs) -> Any:
+    """A fit, its data set and its configuration, read back from a run's folder."""
+    from forethought.router import FitConfig, Router, load_fit
+
+    pool = inputs.read_pool()
+    router = Router.load(run / "router", prices=pool.prices, encoder_price=pool.encoder.price)
+    config: FitConfig = FitConfig(**{**router.manifest["config"], "targets": router.heads.names})
+    data = inputs.dataset(config)
+    return load_fit(run / "fit", router, data), data, config
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON whole or not at all."""
+    from json import dumps
+
+    from forethought.artifacts import atomic_write
+
+    with atomic_write(path) as temporary:
+        temporary.write_text(dumps(value, indent=1, allow_nan=False) + "\n")

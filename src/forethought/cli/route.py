@@ -1,0 +1,88 @@
+"""`forethought route`: decide for live questions, and let the chosen target answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from forethought.cli.console import console, notes, print_json
+
+if TYPE_CHECKING:
+    from forethought.cli.responders import Responders
+    from forethought.core import Decision, Question
+    from forethought.router import Router
+
+
+def route(
+    questions: Annotated[Sequence[str], Parameter(negative=())],
+    *,
+    router: Path = Path("runs/demo/router"),
+    pool: Path | None = None,
+    group: str = "",
+    explain: Annotated[bool, Parameter(negative=())] = False,
+    json: Annotated[bool, Parameter(negative=())] = False,
+) -> None:
+    """Read each question's prefill, choose among the targets installed here, and answer.
+
+    Example: `forethought route --explain "What is the capital of France?"`
+
+    Args:
+        questions: What to ask.
+        router: A fitted router.
+        pool: Pool file of the targets and today's prices.
+        group: Family of the questions, for targets that are shown solved examples; without one
+            only targets that need none are allowed.
+        explain: Show the decision and call no target.
+        json: Print one JSON array.
+    """
+    from forethought.core import Question
+    from forethought.data import default_examples, default_pool
+    from forethought.questions import read_questions
+    from forethought.router import Router
+    from forethought.targets.pool import read_pool
+
+    from forethought.cli.collect import by_group
+    from forethought.cli.responders import Responders
+
+    today = read_pool(pool or default_pool())
+    loaded = Router.load(router, prices=today.prices, encoder_price=today.encoder.price)
+    callers = Responders(today, by_group(read_questions(default_examples())))
+    found = [answer_one(loaded, callers, Question.ask(text, group=group), explain=explain) for text in questions]
+    if json:
+        print_json(found)
+
+
+def answer_one(router: Router, callers: Responders, question: Question, *, explain: bool) -> dict[str, Any]:
+    """Decide, answer unless only explaining, print both, and return them as plain data."""
+    allowed = list(router.heads.names) if explain else usable(router, callers, question)
+    if left_out := [name for name in router.heads.names if name not in allowed]:
+        notes.print(f"not available here: {', '.join(left_out)}", style="dim")
+    decision = router.route(question, allowed=allowed)
+    console.print(f"[bold]{question.text}[/bold]")
+    print_decision(decision)
+    record: dict[str, Any] = {"question": question.text, "decision": asdict(decision)}
+    if not explain and decision.target is not None:
+        response = callers.get(decision.target).respond([question], [0])[0]
+        console.print(f"  answer    {response.text}  [dim]({response.output_tokens} tokens, {response.seconds:.2f} s)[/dim]")
+        record["answer"] = response.text
+    return record
+
+
+def usable(router: Router, callers: Responders, question: Question) -> list[str]:
+    """Targets that are installed and can be asked this question."""
+    installed = callers.installed(router.heads.names)
+    return [name for name in installed if callers.can_ask(name, question)]
+
+
+def print_decision(decision: Decision) -> None:
+    """Print what was chosen, why, and what was expected of every target."""
+    for prediction in decision.predictions:
+        mark = "->" if prediction.target == decision.target else "  "
+        length = "" if prediction.output_tokens is None else f"  {prediction.output_tokens:5.1f} tokens"
+        price = "" if prediction.cost_usd is None else f"  {prediction.cost_usd * 1e6:6.1f} USD per million questions"
+        console.print(f"  {mark} {prediction.target:20s} P(success) {prediction.success:.2f}{length}{price}")
+    console.print(f"  why       {decision.reason}")
