@@ -1,8 +1,8 @@
 """Know before you generate: spend LLM inference compute only where it pays.
 
-    from forethought import Router
+from forethought import Router
 
-    decision = Router.load("runs/demo/router").route("What is the capital of France?")
+decision = Router.load("runs/demo/router").route("What is the capital of France?")
 """
 
 from typing import TYPE_CHECKING

@@ -133,7 +133,7 @@ def load_artifact(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray], st
 
 def _read_manifest(path: Path) -> dict[str, Any]:
     try:
-        manifest = json.loads((path / MANIFEST).read_text())
+        manifest: dict[str, Any] = json.loads((path / MANIFEST).read_text())
     except FileNotFoundError:
         raise ArtifactError(f"{path} is no artifact: it has no {MANIFEST}") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:

@@ -8,11 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from forethought.activations.fisher import Fisher
 from forethought.allocation import Value
 from forethought.evaluation.cards import Truth, difference, score_card
+from forethought.evaluation.encoders import EncoderRow
 from forethought.evaluation.evaluate import Evaluation, Usage
 from forethought.evaluation.frontier import Curve, Frontier, value_settings
+from forethought.evaluation.held_out import HeldOut
 from forethought.evaluation.operating import OperatingRow, Taken
+from forethought.evaluation.plain import plain
 from forethought.evaluation.reliability import TargetReliability
 from forethought.metrics import (
     Interval,
@@ -114,7 +118,8 @@ def simulate(n: int = 780, seed: int = 3) -> dict[str, Any]:
         layers={readout: _layers(readout, seed) for readout in ("last", "mean")},
         encoders=_encoders(n, seed),
     ).json()
-    return {**evaluation, "diagnostics": _diagnostics(seed)}
+    rest = {"diagnostics": _diagnostics(seed), "held_out": HeldOut(["family 3", "family 8"], 1100, n, cards[:-1])}
+    return {**evaluation, **plain(rest)}
 
 
 def _about(report: World, best: int) -> dict[str, Any]:
@@ -252,9 +257,8 @@ def _diagnostics(seed: int) -> list[dict[str, Any]]:
             "layer": layer,
             "readout": readout,
             "target": name,
-            "J": 0.02 + 0.14 * _rise(layer, k, readout),
-            "null_mean": 0.004 + abs(rng.normal(0, 0.002)),
-            "null_p": 0.01,
+            "fisher": Fisher(0.02 + 0.14 * _rise(layer, k, readout), abs(rng.normal(0, 0.004)), 0.02, 600, 700),
+            "within": Fisher(0.01 + 0.09 * _rise(layer, k, readout), 0.0, 0.02, 600, 700) if k else None,
         }
         for layer in (0, 4, 8, 12, 16, 20, 24, 28, 30)
         for readout in ("last", "mean")
@@ -262,16 +266,23 @@ def _diagnostics(seed: int) -> list[dict[str, Any]]:
     ]
 
 
-def _encoders(n: int, seed: int) -> list[dict[str, Any]]:
+def _encoders(n: int, seed: int) -> list[EncoderRow]:
     rng = np.random.default_rng(seed)
-    rows = []
-    for encoder in ("smollm2-135m-instruct", "gemma-3-270m"):
-        for name in TARGETS:
-            value = float(rng.uniform(0.72, 0.78))
-            found = Interval(value, value - 0.03, value + 0.03, n)
-            own = encoder.split("-")[0] == name.split("-")[0]
-            rows.append({"encoder": encoder, "target": name, "readout": "last", "own": own, "auroc": found})
-    return rows
+
+    def found(low: float, high: float) -> Interval:
+        value = float(rng.uniform(low, high))
+        return Interval(value, value - 0.03, value + 0.03, n)
+
+    smol, gemma = (tuple(t for t in TARGETS if t.startswith(start)) for start in ("smol", "gemma"))
+    rows = (("smollm2-135m-instruct",), (16,), smol), (("gemma-3-270m",), (11,), gemma)
+    rows += ((("smollm2-135m-instruct", "gemma-3-270m"), (16, 11), TARGETS),)
+    return [
+        EncoderRow(
+            names, "mean", layers, {name: found(0.72, 0.78) for name in TARGETS}, own,
+            found(0.74, 0.76), found(0.3, 0.4), found(0.6, 0.66),
+        )
+        for names, layers, own in rows
+    ]  # fmt: skip
 
 
 @pytest.fixture(scope="session")

@@ -167,7 +167,7 @@ def test_undefined_gap_is_said_not_hidden(evaluation: dict[str, Any]) -> None:
 
 def test_parts_that_were_not_measured_are_left_out(evaluation: dict[str, Any]) -> None:
     evaluation.update(encoders=[], published=None, layers={}, usage=[], differences=[])
-    del evaluation["diagnostics"]
+    del evaluation["diagnostics"], evaluation["held_out"]
     page = render_report(evaluation)
     assert "Not ours" not in page
     assert "Fisher" not in page

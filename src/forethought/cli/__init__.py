@@ -29,7 +29,11 @@ VERBS = {
 
 app = App(name="forethought", help=__doc__, version=lambda: version("forethought"), help_format="markdown")
 for _verb, _help in VERBS.items():
-    app.command(f"forethought.cli.{_verb}:app" if _verb == "models" else f"forethought.cli.{_verb}:{_verb}", name=_verb, help=_help)
+    app.command(
+        f"forethought.cli.{_verb}:app" if _verb == "models" else f"forethought.cli.{_verb}:{_verb}",
+        name=_verb,
+        help=_help,
+    )
 
 
 @app.meta.default

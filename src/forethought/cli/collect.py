@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -67,7 +67,17 @@ def collect(
     if json:
         print_json({"path": str(out / "outcomes.parquet"), "targets": summary})
         return
-    rows = [[s["target"], f"{s['n']}", f"{s['success']:.3f}", f"{s['unparsable']:.3f}", f"{s['output_tokens']:.1f}", f"{s['seconds']:.3f}"] for s in summary]
+    rows = [
+        [
+            s["target"],
+            f"{s['n']}",
+            f"{s['success']:.3f}",
+            f"{s['unparsable']:.3f}",
+            f"{s['output_tokens']:.1f}",
+            f"{s['seconds']:.3f}",
+        ]
+        for s in summary
+    ]
     print_table(f"Outcomes in {out}", ("target", "rows", "success", "unparsable", "tokens out", "seconds"), rows)
 
 
@@ -134,7 +144,7 @@ def parse_shard(text: str) -> tuple[int, int]:
     return int(index), int(count)
 
 
-def _summary(outcomes: Outcomes) -> list[dict[str, object]]:
+def _summary(outcomes: Outcomes) -> list[dict[str, Any]]:
     import polars as pl
 
     table = outcomes.frame.group_by("target", maintain_order=True).agg(

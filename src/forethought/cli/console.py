@@ -19,7 +19,8 @@ notes = Console(stderr=True, highlight=False)
 class Report(Protocol):
     """Called as work goes on, with what is done of how much."""
 
-    def __call__(self, done: int, total: int, text: str = "") -> None: ...
+    def __call__(self, done: int, total: int, text: str = "") -> None:
+        """Take note of progress."""
 
 
 def print_json(value: Mapping[str, Any] | Sequence[Any]) -> None:

@@ -77,7 +77,9 @@ def check_recorded(pool: Pool, callers: Responders, questions: list[Question]) -
 
     greedy = [target.name for target in pool.targets if target.policy.temperature == 0]
     installed = callers.installed(greedy)
-    recorded = {(row.question_id, row.target): row.text for row in Outcomes.read(recorded_outcomes()) if row.sample == 0}
+    recorded = {
+        (row.question_id, row.target): row.text for row in Outcomes.read(recorded_outcomes()) if row.sample == 0
+    }
     share = RECOLLECTED // len(installed)
     agreed = asked = 0
     with progress("ask again") as report:
@@ -89,12 +91,19 @@ def check_recorded(pool: Pool, callers: Responders, questions: list[Question]) -
             report(asked, share * len(installed), name)
     console.print(f"{agreed} of {asked} answers of {', '.join(installed)} are the recorded ones, word for word")
     if agreed < FAIL_BELOW / RECOLLECTED * asked:
-        raise UpstreamError(f"only {agreed} of {asked} answers agree with the recorded ones; below {FAIL_BELOW} of {RECOLLECTED} the recorded outcomes do not describe these weights or this engine")
+        raise UpstreamError(
+            f"only {agreed} of {asked} answers agree with the recorded ones, at least {FAIL_BELOW} of {RECOLLECTED} "
+            "must: the recorded outcomes do not describe these weights on this engine"
+        )
     if agreed < WARN_BELOW / RECOLLECTED * asked:
-        console.print(f"[yellow]warning: fewer than {WARN_BELOW} of {RECOLLECTED} agree; figures may differ a little[/yellow]")
+        console.print(
+            f"[yellow]warning: fewer than {WARN_BELOW} of {RECOLLECTED} agree; figures may differ a little[/yellow]"
+        )
 
 
-def extract_run(pool: Pool, questions: list[Question], store: Path, layers: tuple[int, ...], readouts: tuple[str, ...]) -> None:
+def extract_run(
+    pool: Pool, questions: list[Question], store: Path, layers: tuple[int, ...], readouts: tuple[str, ...]
+) -> None:
     """Read questions with the pool's encoder; what is already there stays."""
     from forethought.activations import TransformersEncoder, extract
     from forethought.models import load

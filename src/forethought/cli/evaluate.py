@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from forethought.router import FitConfig
 
 
+QUERIES_PER_MONTH = 1_000_000
+"""Volume that the report projects savings for; `forethought report --roi` takes any other."""
+
+
 def evaluate(
     run: Path,
     *,
@@ -49,21 +53,26 @@ def evaluate(
 def run_evaluation(run: Path, inputs: Inputs, draws: int) -> dict[str, Any]:
     """Evaluate, write JSON and HTML, print the table, and return the evaluation as plain data."""
     from forethought.cli.console import console
-    from forethought.evaluation import baselines, heads, plain
+    from forethought.evaluation import baselines, diagnose, encoder_matrix, heads, plain
     from forethought.evaluation import evaluate as evaluate_fit
-    from forethought.evaluation.diagnostics import diagnose
-    from forethought.evaluation.encoders import encoder_matrix
     from forethought.evaluation.report import render_table, write_report
+    from forethought.evaluation.roi import monthly_savings
 
     fit, data, config = read_run(run, inputs)
     confidence = inputs.confidence([question.id for question in data.questions])
     with progress("evaluate") as report:
-        found = evaluate_fit(data, fit, [*baselines(confidence), *heads(fit.router.heads.features, config)], fit.router.prices, draws=draws, say=report).json()
+        found = evaluate_fit(
+            data,
+            fit,
+            [*baselines(confidence), *heads(fit.router.heads.features, config)],
+            fit.router.prices,
+            draws=draws,
+            say=report,
+        ).json()
     found["diagnostics"] = plain(diagnose(data, fit))
     found["encoders"] = plain(encoder_matrix(data, fit, config, draws=draws)) if len(data.stores) > 1 else []
-    found["published"] = published_figures()
     write_json(run / "evaluation.json", found)
-    write_report(found, run / "report.html")
+    write_report(found, run / "report.html", savings=monthly_savings(found, queries_per_month=QUERIES_PER_MONTH))
     console.print(render_table(found))
     return found
 

@@ -65,6 +65,14 @@ def extract(
             report=report,
         )
     if json:
-        print_json({"path": str(out), "questions": len(store.question_ids), "layers": list(store.layers), "readouts": list(store.readouts)})
+        print_json(
+            {
+                "path": str(out),
+                "questions": len(store.question_ids),
+                "layers": list(store.layers),
+                "readouts": list(store.readouts),
+            }
+        )
     else:
-        print(f"{len(store.question_ids)} questions x {len(store.layers)} layers x {len(store.readouts)} readouts in {out}")
+        size = f"{len(store.question_ids)} questions x {len(store.layers)} layers x {len(store.readouts)} readouts"
+        print(f"{size} in {out}")

@@ -12,7 +12,6 @@ from forethought.cli.console import print_json, print_table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from forethought.evaluation.report.source import Evaluated
     from forethought.evaluation.roi import PriceChange, Savings
 
 
@@ -45,28 +44,22 @@ def report(
         pool: Pool file (TOML) with other prices than the evaluation's.
         json: Print one JSON object.
     """
-    from forethought.evaluation.report import read_evaluation
+    from forethought.evaluation.report import read_evaluation, read_published, save_frontier, write_report
+    from forethought.evaluation.roi import monthly_savings
 
     found = read_evaluation(evaluation)
-    savings = _savings(found, queries, baseline, pool)
+    prices = _prices(pool) if pool is not None else None
+    savings = monthly_savings(found, queries_per_month=queries, baseline=baseline, prices=prices)
     if roi:
         _print_savings(savings, json=json)
         return
-    _write(found, savings, out, data, picture)
+    write_report(found, out, published=read_published(data) if data is not None else None, savings=savings)
+    if picture is not None:
+        save_frontier(found, picture)
     if json:
         print_json({"path": str(out), "picture": picture and str(picture)})
         return
     print(f"report: {out}")
-
-
-def _savings(found: Evaluated, queries: int, baseline: str, pool: Path | None) -> list[Savings]:
-    from forethought.evaluation.roi import project_savings
-
-    prices = _prices(pool) if pool is not None else None
-    return [
-        project_savings(found, queries_per_month=queries, baseline=baseline, point=row["name"], prices=prices)
-        for row in found["operating"]
-    ]
 
 
 def _prices(path: Path) -> PriceChange:
@@ -97,11 +90,3 @@ def _print_savings(savings: Sequence[Savings], *, json: bool) -> None:
     ]
     title = f"{savings[0].queries:,} questions a month instead of {savings[0].baseline} (n={savings[0].saved_usd.n})"
     print_table(title, ("setting", "before", "after", "encoder", "saved", "share saved", "accuracy, points"), rows)
-
-
-def _write(found: Evaluated, savings: Sequence[Savings], out: Path, data: Path | None, picture: Path | None) -> None:
-    from forethought.evaluation.report import read_published, save_frontier, write_report
-
-    write_report(found, out, published=read_published(data) if data is not None else None, savings=savings)
-    if picture is not None:
-        save_frontier(found, picture)

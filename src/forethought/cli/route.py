@@ -39,14 +39,13 @@ def route(
         explain: Show the decision and call no target.
         json: Print one JSON array.
     """
+    from forethought.cli.collect import by_group
+    from forethought.cli.responders import Responders
     from forethought.core import Question
     from forethought.data import default_examples, default_pool
     from forethought.questions import read_questions
     from forethought.router import Router
     from forethought.targets.pool import read_pool
-
-    from forethought.cli.collect import by_group
-    from forethought.cli.responders import Responders
 
     today = read_pool(pool or default_pool())
     loaded = Router.load(router, prices=today.prices, encoder_price=today.encoder.price)
@@ -67,7 +66,9 @@ def answer_one(router: Router, callers: Responders, question: Question, *, expla
     record: dict[str, Any] = {"question": question.text, "decision": asdict(decision)}
     if not explain and decision.target is not None:
         response = callers.get(decision.target).respond([question], [0])[0]
-        console.print(f"  answer    {response.text}  [dim]({response.output_tokens} tokens, {response.seconds:.2f} s)[/dim]")
+        console.print(
+            f"  answer    {response.text}  [dim]({response.output_tokens} tokens, {response.seconds:.2f} s)[/dim]"
+        )
         record["answer"] = response.text
     return record
 

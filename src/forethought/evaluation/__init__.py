@@ -12,9 +12,14 @@ __getattr__, __dir__, __all__ = attach(
         "Evaluation": "evaluate",
         "Truth": "cards",
         "baselines": "contenders",
+        "compare_strategies": "strategies",
+        "diagnose": "diagnostics",
         "difference": "cards",
         "evaluate": "evaluate",
+        "encoder_matrix": "encoders",
         "heads": "contenders",
+        "held_out_families": "held_out",
+        "over_seeds": "over_seeds",
         "plain": "plain",
         "score_card": "cards",
     },
@@ -28,6 +33,11 @@ if TYPE_CHECKING:
     from forethought.evaluation.contenders import Contender as Contender
     from forethought.evaluation.contenders import baselines as baselines
     from forethought.evaluation.contenders import heads as heads
+    from forethought.evaluation.diagnostics import diagnose as diagnose
+    from forethought.evaluation.encoders import encoder_matrix as encoder_matrix
     from forethought.evaluation.evaluate import Evaluation as Evaluation
     from forethought.evaluation.evaluate import evaluate as evaluate
+    from forethought.evaluation.held_out import held_out_families as held_out_families
+    from forethought.evaluation.over_seeds import over_seeds as over_seeds
     from forethought.evaluation.plain import plain as plain
+    from forethought.evaluation.strategies import compare_strategies as compare_strategies

@@ -87,7 +87,9 @@ def score_card(name: str, signal: str, predicted: Array, truth: Truth, *, draws:
         name=name,
         signal=signal,
         auroc=truth.interval(lambda rows: mean_auroc(truth.success[rows], predicted[rows]), draws),
-        within=truth.interval(lambda rows: _mean_within(truth.success[rows], predicted[rows], truth.groups[rows]), draws // 5),
+        within=truth.interval(
+            lambda rows: _mean_within(truth.success[rows], predicted[rows], truth.groups[rows]), draws // 5
+        ),
         brier=truth.interval(lambda rows: brier(truth.success[rows], predicted[rows]), draws),
         ece=float(np.mean([debiased_ece(truth.success[:, k], predicted[:, k]) for k in range(predicted.shape[1])])),
         accuracy=truth.interval(lambda rows: float(np.nanmean(obtained[rows])), draws),
@@ -98,7 +100,9 @@ def score_card(name: str, signal: str, predicted: Array, truth: Truth, *, draws:
 
 
 def _mean_within(success: Array, predicted: Array, groups: NDArray[np.str_]) -> float:
-    return float(np.nanmean([within_group_auroc(success[:, k], predicted[:, k], groups) for k in range(success.shape[1])]))
+    return float(
+        np.nanmean([within_group_auroc(success[:, k], predicted[:, k], groups) for k in range(success.shape[1])])
+    )
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,9 @@ class Difference:
     auroc: Interval
 
 
-def difference(name: str, predicted: Array, other: str, predicted_other: Array, truth: Truth, *, draws: int = 2000) -> Difference:
+def difference(
+    name: str, predicted: Array, other: str, predicted_other: Array, truth: Truth, *, draws: int = 2000
+) -> Difference:
     """Compare two contenders on the same questions; the ratio is recomputed in every draw."""
 
     def gap(rows: Rows) -> float:

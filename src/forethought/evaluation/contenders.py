@@ -45,15 +45,15 @@ class Scores:
 
 
 class Contender(Protocol):
-    """Something that predicts every target's success.
+    """Something that predicts every target's success."""
 
-    Attributes:
-        name: As the report prints it.
-        signal: What it may look at.
-    """
+    @property
+    def name(self) -> str:
+        """As the report prints it."""
 
-    name: str
-    signal: Signal
+    @property
+    def signal(self) -> Signal:
+        """What it may look at."""
 
     def scores(self, data: Dataset, parts: Parts) -> Scores:
         """Fit on the training rows alone and predict the training rows out of fold and the report rows."""
@@ -129,7 +129,9 @@ def heads(features: FeatureBlocks, config: FitConfig) -> list[Contender]:
     stack = config.model_copy(update={"head": "stack"})
     found: list[Contender] = [
         Single("separate logistic heads", "activations", LogisticHeads, _reader(features.specs)),
-        Head("SharedTrunkNet", "activations", FeatureBlocks(features.specs), config.model_copy(update={"head": "trunk"})),
+        Head(
+            "SharedTrunkNet", "activations", FeatureBlocks(features.specs), config.model_copy(update={"head": "trunk"})
+        ),
         *(
             Single(f"shared + residual ridge, {spec.readout}", "activations", SharedResidualRidge, _reader((spec,)))
             for spec in features.specs

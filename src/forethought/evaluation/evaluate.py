@@ -119,7 +119,8 @@ def evaluate(
         ),
         cards=cards,
         differences=[
-            difference("forethought", routed, name, scores.report, truth, draws=draws) for name, scores in scored.items()
+            difference("forethought", routed, name, scores.report, truth, draws=draws)
+            for name, scores in scored.items()
         ],
         frontier=frontier({"forethought": (routed, expected), **_curves(scored, expected)}, truth, data, fit),
         operating=operating_rows(data, fit, routed, expected, truth, prices, draws=draws),
@@ -193,8 +194,8 @@ def _usage(fit: Fit, routed: Array, expected: Array, truth: Truth) -> list[Usage
 def _zones(routed: Array, truth: Truth) -> dict[str, Any]:
     choice = np.argmax(routed, axis=1)
     return {
-        "agreement": agreement_zones(truth.success, choice)._asdict(),
-        "near_misses": near_misses(truth.success, routed, choice)._asdict(),
+        "agreement": plain(agreement_zones(truth.success, choice)),
+        "near_misses": plain(near_misses(truth.success, routed, choice)),
         "pairwise_win_rate": pairwise_win_rate(truth.success, routed),
-        "auccc": p_auccc(routed, truth.cost, truth.success)._asdict(),
+        "auccc": plain(p_auccc(routed, truth.cost, truth.success)),
     }

@@ -173,7 +173,7 @@ def _spearman(rows: Sequence[LayerPick]) -> float:
 
 def _separability(X: NDArray[Any], Y: FloatArray, search: LayerSearch) -> FloatArray:
     """Bias-corrected J `(K,)` on PCA scores of all rows; NaN where a target has one class."""
-    from forethought.activations.diagnostics import fisher_separability
+    from forethought.activations import fisher_separability
 
     scores = principal_axes(X, search.fisher_size).scores(X)
     J = np.full(Y.shape[1], np.nan)

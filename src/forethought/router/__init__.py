@@ -36,10 +36,10 @@ if TYPE_CHECKING:
     from forethought.router.data import assemble as assemble
     from forethought.router.data import split_parts as split_parts
     from forethought.router.features import FeatureBlocks as FeatureBlocks
+    from forethought.router.heads import fit_head as fit_head
     from forethought.router.recalibration import recalibrate as recalibrate
     from forethought.router.record import load_fit as load_fit
     from forethought.router.record import save_fit as save_fit
-    from forethought.router.heads import fit_head as fit_head
     from forethought.router.router import Heads as Heads
     from forethought.router.router import Router as Router
     from forethought.router.training import Fit as Fit

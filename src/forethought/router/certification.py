@@ -78,7 +78,14 @@ def settings_path(
 
 
 def certify(
-    path: Sequence[Policy], success: Array, cost: Array, labels: Array, *, names: Sequence[str], tolerance: float, delta: float
+    path: Sequence[Policy],
+    success: Array,
+    cost: Array,
+    labels: Array,
+    *,
+    names: Sequence[str],
+    tolerance: float,
+    delta: float,
 ) -> Certified:
     """Choose the thriftiest setting whose loss against the first is provably tolerable.
 

@@ -37,10 +37,14 @@ def recalibrate(router: Router, data: Dataset, *, say: Callable[[str], None] = l
     """
     names = [target.name for target in data.targets]
     if names != list(router.heads.names):
-        raise DataError(f"the labels are of {', '.join(names)}; the router chooses between {', '.join(router.heads.names)}")
+        raise DataError(
+            f"the labels are of {', '.join(names)}; the router chooses between {', '.join(router.heads.names)}"
+        )
     labelled = int((~np.isnan(data.success)).any(axis=1).sum())
     if labelled < LEAST_LABELS:
-        raise DataError(f"{labelled} labelled questions are too few to recalibrate on; at least {LEAST_LABELS} are needed")
+        raise DataError(
+            f"{labelled} labelled questions are too few to recalibrate on; at least {LEAST_LABELS} are needed"
+        )
     blocks = router.heads.features.read(data.stores, data.questions)
     before = router.heads.scorer.predict_proba(blocks)
     heads = LogisticHeads().fit(logit(before), data.success, data.trials)

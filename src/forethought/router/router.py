@@ -261,7 +261,11 @@ def _read_heads(path: Path, manifest: Mapping[str, Any], tensors: Mapping[str, n
         return {name.removeprefix(prefix): array for name, array in tensors.items() if name.startswith(prefix)}
 
     vocabulary = path / "vocabulary.json"
-    text = TfidfFeatures.from_state(json.loads(vocabulary.read_text()), part("text.")) if vocabulary.name in manifest["files"] else None
+    text = (
+        TfidfFeatures.from_state(json.loads(vocabulary.read_text()), part("text."))
+        if vocabulary.name in manifest["files"]
+        else None
+    )
     specs = tuple(FeatureSpec(**{**spec, "layers": tuple(spec["layers"])}) for spec in manifest["features"])
     return Heads(
         targets=tuple(_read_target(entry) for entry in manifest["targets"]),

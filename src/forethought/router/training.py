@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,18 +83,18 @@ def fit_router(
         "encoder": {"source": data.stores[0].encoder, "dtype": features.specs[0].dtype, "system": system},
         "config": config.model_dump(),
         "certificate": certified.summary(),
-        "fit": {"n": {"train": len(parts.train), "certify": len(parts.certify), "report": len(parts.report)},
-                "best_single": heads.names[best_single],
-                "one_class": [heads.names[k] for k in head.one_class]},
+        "fit": {
+            "n": {"train": len(parts.train), "certify": len(parts.certify), "report": len(parts.report)},
+            "best_single": heads.names[best_single],
+            "one_class": [heads.names[k] for k in head.one_class],
+        },
         **provenance(),
     }
     router = Router(heads, certified.policy, prices, manifest=manifest)
     return Fit(router, parts, head, certified, best_single, choices)
 
 
-def choose_features(
-    data: Dataset, parts: Parts, config: FitConfig
-) -> tuple[dict[str, LayerChoice], FeatureBlocks]:
+def choose_features(data: Dataset, parts: Parts, config: FitConfig) -> tuple[dict[str, LayerChoice], FeatureBlocks]:
     """Choose a layer for each readout on the training part, and fit the text features on its texts."""
     choices = {readout: _choose_layers(data, parts, readout, config) for readout in config.readouts}
     specs = tuple(_spec(data, choice, readout) for readout, choice in choices.items())

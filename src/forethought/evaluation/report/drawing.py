@@ -14,7 +14,6 @@ from forethought.errors import ConfigError
 from forethought.evaluation.report.source import Evaluated
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 Draw: TypeAlias = "Callable[[Evaluated, float], Figure]"
@@ -86,10 +85,12 @@ def canvas(width: float, height: float, rows: int = 1, columns: int = 1, **optio
     return figure, axes
 
 
-def legend_below(figure: Figure, axes: Axes, columns: int) -> None:
+def legend_below(figure: Figure, columns: int) -> None:
     """A legend under the figure, where it hides nothing."""
-    handles, labels = axes.get_legend_handles_labels()
-    kept = dict(zip(labels, handles, strict=True))
+    kept: dict[str, Any] = {}
+    for one in figure.axes:
+        for handle, label in zip(*one.get_legend_handles_labels(), strict=True):
+            kept.setdefault(label, handle)
     figure.legend(
         kept.values(), kept.keys(), loc="outside lower center", ncols=columns, frameon=False, fontsize=8.5,
         handlelength=2.2, columnspacing=1.2, labelcolor=light("ink"),

@@ -84,7 +84,7 @@ def draw_frontier(evaluation: Evaluated, width: float) -> Figure:
     _landmarks(ax, evaluation, small=not wide)
     ax.set_ylabel("questions answered right, %")
     ax.set_xlabel("USD per 1,000 questions")
-    legend_below(figure, ax, 4 if wide else 2)
+    legend_below(figure, 4 if wide else 2)
     return figure
 
 

@@ -38,21 +38,30 @@ def draw_layers(evaluation: Evaluated, width: float) -> Figure:
             bottom.set_ylabel("Fisher J")
     for ax in axes[-1]:
         ax.set_xlabel("layer (0 = embeddings)")
-    legend_below(figure, axes[0, 0], 3 if wide else 2)
+    legend_below(figure, 3 if wide else 2)
     return figure
 
 
 def layer_rows(evaluation: Evaluated) -> list[dict[str, Any]]:
     """One row a target and readout: best layer, its AUROC and J beside J's null, rank correlation over layers."""
-    null = {(row["target"], row["readout"], row["layer"]): row for row in evaluation.get("diagnostics") or ()}
+    null = {(row["target"], row["readout"], row["layer"]): row for row in _separabilities(evaluation)}
     rows = []
     for readout, choice in evaluation["layers"].items():
         for k, target in enumerate(evaluation["about"]["targets"]):
             best, correlation = choice["per_target"][k], choice["rank_correlation"][k]
             beside = null.get((target, readout, best["layers"][0]), {})
-            found = {key: beside.get(key) for key in ("null_mean", "null_p")}
+            found = {key: beside.get(key) for key in ("null_mean", "null_p", "within")}
             rows.append({"target": target, "readout": readout, **best, **found, "rank_correlation": correlation})
     return rows
+
+
+def _separabilities(evaluation: Evaluated) -> list[dict[str, Any]]:
+    """Rows of the diagnostics where J could be told, flat."""
+    return [
+        {**row, **row["fisher"], "within": (row.get("within") or {}).get("J"), "layers": [row["layer"]]}
+        for row in evaluation.get("diagnostics") or ()
+        if row["fisher"] is not None
+    ]
 
 
 def _auroc(ax: Axes, evaluation: Evaluated, readout: str) -> None:
@@ -68,9 +77,9 @@ def _auroc(ax: Axes, evaluation: Evaluated, readout: str) -> None:
 
 
 def _separability(ax: Axes, evaluation: Evaluated, readout: str) -> None:
-    rows = [row for row in evaluation.get("diagnostics") or () if row["readout"] == readout]
+    rows = [row for row in _separabilities(evaluation) if row["readout"] == readout]
     for k, target in enumerate(evaluation["about"]["targets"]):
-        if mine := [{**row, "layers": [row["layer"]]} for row in rows if row["target"] == target]:
+        if mine := [row for row in rows if row["target"] == target]:
             _line(ax, mine, "J", k)
             _line(ax, mine, "null_mean", k, linestyle=":", linewidth=0.9, marker="")
         else:

@@ -49,14 +49,16 @@ def render_report(
     """Render the page: inline styles and pictures, no scripts, nothing fetched.
 
     Args:
-        evaluation: `Evaluation.json()`; its optional `diagnostics` are rows of `layer_report`.
+        evaluation: `Evaluation.json()`; its optional `diagnostics` are rows of `layer_report`,
+            its optional `held_out` is a `HeldOut`.
         published: The papers' own figures (`read_published`); by default the evaluation's.
         savings: Projections to show.
 
     Raises:
         ConfigError: matplotlib is not installed.
     """
-    evaluation = {**evaluation, "published": published or evaluation.get("published")}
+    optional = {"encoders": (), "held_out": None, **evaluation}
+    evaluation = {**optional, "published": published or evaluation.get("published")}
     return _template().render(
         e=evaluation,
         best_single=best_single(evaluation),
@@ -68,7 +70,6 @@ def render_report(
         usage=usage_rows(evaluation),
         layers=layer_rows(evaluation),
         recorded=recorded_points(evaluation),
-        encoders=_matrix(evaluation.get("encoders") or ()),
         numbers=numbers,
         sentences=sentences,
         tables=tables,
@@ -88,15 +89,6 @@ def _pictures(evaluation: Evaluated) -> dict[str, Picture]:
     if (evaluation["published"] or {}).get("runs"):
         drawn["sweeps"] = (draw_sweeps, "Routing runs that the paper recorded", SWEEPS_READING)
     return {name: picture(draw, evaluation, alt, reading) for name, (draw, alt, reading) in drawn.items()}
-
-
-def _matrix(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Encoder x target tables by readout from rows of encoder, target, readout, own and auroc."""
-    targets = list(dict.fromkeys(str(row["target"]) for row in rows))
-    lines: dict[tuple[str, str], dict[str, Any]] = {}
-    for row in rows:
-        lines.setdefault((str(row["encoder"]), str(row["readout"])), {})[str(row["target"])] = row
-    return {"targets": targets, "lines": lines}
 
 
 @cache

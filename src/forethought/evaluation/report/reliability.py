@@ -35,7 +35,7 @@ def draw_reliability(evaluation: Evaluated, width: float) -> Figure:
     for ax in axes.flat[max(len(rows) - columns, 0) : len(rows)]:
         ax.set_xlabel("stated, %")
         ax.tick_params(labelbottom=True)
-    legend_below(figure, axes[0, 0], 2)
+    legend_below(figure, 2)
     return figure
 
 

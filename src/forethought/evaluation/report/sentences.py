@@ -118,13 +118,25 @@ def layers_heading(evaluation: Evaluated) -> str:
 
 def encoders_heading(evaluation: Evaluated) -> str:
     """Whether a target's own prefill tells more than a foreign one's."""
-    own, foreign = (
-        [row["auroc"]["value"] for row in evaluation["encoders"] if bool(row["own"]) is kind] for kind in (True, False)
-    )
+    single = [row for row in evaluation["encoders"] if len(row["encoders"]) == 1]
+    known = [(name in row["own"], found["value"]) for row in single for name, found in row["auroc"].items()]
+    own, foreign = ([value for mine, value in known if mine is kind and value is not None] for kind in (True, False))
     if not own or not foreign:
         return "Which encoder tells most about which target"
     pair = f"AUROC {sum(own) / len(own):.3f} against {sum(foreign) / len(foreign):.3f} on average"
     return f"A target's own prefill and a foreign one: {pair}"
+
+
+def held_out_heading(evaluation: Evaluated) -> str:
+    """What is left on kinds of questions that training never saw."""
+    found = evaluation["held_out"]
+    readers, others = (
+        [c for c in ranked(found) if c["signal"].startswith("activations") is kind] for kind in (True, False)
+    )
+    if not readers or not others:
+        return "On families that training never saw"
+    first, rival = (f"{c['name']} {percent(c['accuracy']['value'])}" for c in (readers[0], others[0]))
+    return f"On families never seen: {first} right, {rival} without activations"
 
 
 def savings_heading(savings: Sequence[Savings]) -> str:

@@ -33,7 +33,7 @@ def draw_sweeps(evaluation: Evaluated, width: float) -> Figure:
         ax.set_ylabel("accuracy, %")
     for ax in axes.flat[max(len(runs) - columns, 0) : len(runs)]:
         ax.set_xlabel("USD for the whole run, as recorded")
-    legend_below(figure, axes[0, 0], 4 if width > 5 else 2)
+    legend_below(figure, 4 if width > 5 else 2)
     return figure
 
 

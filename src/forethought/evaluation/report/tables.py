@@ -64,7 +64,7 @@ def _rich(table: Summary) -> Table:
     for index in shown:
         found.add_column(Text(table.header[index]), justify="right" if index else "left", overflow="fold")
     for row in table.rows:
-        found.add_row(*(Text(row[index]) for index in shown))
+        found.add_row(*(Text(row[index].replace(" [", "\n[")) for index in shown))
     return found
 
 

@@ -38,7 +38,7 @@ def draw_usage(evaluation: Evaluated, width: float) -> Figure:
         ax.grid(axis="y", visible=False)
         ax.grid(axis="x", visible=True)
         ax.tick_params(axis="y", length=0, labelcolor=light("ink"))
-    legend_below(figure, right, 2)
+    legend_below(figure, 2)
     return figure
 
 

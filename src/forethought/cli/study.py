@@ -1,0 +1,113 @@
+"""`forethought study`: the README's figures, from the whole committed table."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from forethought.cli.console import console, notes, progress
+
+if TYPE_CHECKING:
+    from forethought.cli.inputs import Inputs
+    from forethought.router import FitConfig
+    from forethought.targets.pool import Pool
+
+FOREIGN = "gemma-3-270m"
+
+
+def study(out: Path = Path("runs/study"), *, seed: int = 0, draws: int = 2000) -> None:
+    """Extract every layer and readout, select, fit, evaluate, hold families out; a killed run resumes.
+
+    Also compares encoders where Gemma-3-270M is installed. Takes up to 90 minutes on 2 cores.
+
+    Example: `forethought study --out runs/study`
+
+    Args:
+        out: Folder of the run.
+        seed: Seed of the split, the folds and the networks.
+        draws: Bootstrap draws behind every interval.
+    """
+    from forethought.cli.evaluate import run_evaluation, write_json
+    from forethought.cli.fit import run_fit
+    from forethought.cli.inputs import Inputs
+    from forethought.data import default_pool
+    from forethought.evaluation import plain
+    from forethought.evaluation.report import save_frontier
+    from forethought.router import FitConfig
+    from forethought.targets.pool import read_pool
+
+    pool = read_pool(default_pool())
+    stores = _extract_all(pool, out)
+    inputs = Inputs(stores)
+    config = FitConfig(seed=seed)
+    if not (out / "router").exists():
+        run_fit(out, inputs, config)
+    found = _resumed(out / "evaluation.json", lambda: run_evaluation(out, inputs, draws))
+    save_frontier(found, out / "frontier.svg")
+    save_frontier(found, out / "frontier.png")
+    parts = {
+        "held_out_families": lambda: plain(_held_out(inputs, config, draws)),
+        "layer_strategies": lambda: plain(_strategies(inputs, config)),
+        "seeds": lambda: plain(_seeds(inputs, config)),
+    }
+    for name, compute in parts.items():
+        notes.print(f"study: {name.replace('_', ' ')}")
+        _resumed(out / f"{name}.json", lambda compute=compute, name=name: _written(out / f"{name}.json", compute()))
+    write_json(out / "command.json", {"command": " ".join(sys.argv), "seed": seed, "draws": draws})
+    console.print(f"study in {out}: report.html, evaluation.json, frontier.png")
+
+
+def _extract_all(pool: Pool, out: Path) -> tuple[Path, ...]:
+    """Stores of the router's encoder and, where it is installed, of a foreign one."""
+    from forethought.activations import TransformersEncoder, extract
+    from forethought.data import default_questions
+    from forethought.models import list_models, load
+    from forethought.questions import read_questions
+    from forethought.targets.pool import EncoderEntry
+
+    encoders = [pool.encoder]
+    if any(state.name == FOREIGN and state.installed for state in list_models()):
+        encoders.append(EncoderEntry(model=FOREIGN))
+    questions, stores = read_questions(default_questions()), []
+    for entry in encoders:
+        store = out / "activations" / entry.model
+        with progress(f"extract {entry.model}") as report:
+            extract(TransformersEncoder(load(entry.model), system=entry.system), questions, store, report=report)
+        stores.append(store)
+    return tuple(stores)
+
+
+def _held_out(inputs: Inputs, config: FitConfig, draws: int) -> Any:
+    from forethought.evaluation import held_out_families
+
+    data = inputs.dataset(config)
+    return held_out_families(data, config, inputs.price_list([t.name for t in data.targets]), draws=draws)
+
+
+def _strategies(inputs: Inputs, config: FitConfig) -> Any:
+    from forethought.evaluation import compare_strategies
+
+    return compare_strategies(inputs.dataset(config), config)
+
+
+def _seeds(inputs: Inputs, config: FitConfig) -> Any:
+    from forethought.evaluation import over_seeds
+
+    data = inputs.dataset(config)
+    return over_seeds(data, config, inputs.price_list([t.name for t in data.targets]), seeds=range(1, 6))
+
+
+def _resumed(path: Path, compute: Any) -> Any:
+    """What an earlier run wrote, or what `compute` writes now."""
+    if path.exists():
+        return json.loads(path.read_text())
+    return compute()
+
+
+def _written(path: Path, value: Any) -> Any:
+    from forethought.cli.evaluate import write_json
+
+    write_json(path, value)
+    return value
