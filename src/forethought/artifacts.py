@@ -1,7 +1,7 @@
 """Directories that are whole or absent: a JSON manifest, safetensors, and nothing that runs.
 
 An artifact is written to a temporary name beside its place, fsynced and renamed, so a reader
-sees the old one or the new one. Its manifest holds the SHA-256 of every other file.
+sees the old one or the new one. Its manifest holds the SHA-256 of every other file, and of itself.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
+SEAL = "manifest_sha256"
 
 
 def file_hash(path: Path) -> str:
@@ -102,8 +103,8 @@ def save_artifact(path: Path, manifest: Mapping[str, Any], tensors: Mapping[str,
         for stem, text in texts.items():
             (directory / f"{stem}.json").write_text(text)
         files = {file.name: file_hash(file) for file in sorted(directory.iterdir())}
-        body = {"schema_version": SCHEMA_VERSION, **manifest, "files": files}
-        (directory / MANIFEST).write_text(json.dumps(body, indent=2, sort_keys=True) + "\n")
+        body = json.loads(json.dumps({"schema_version": SCHEMA_VERSION, **manifest, "files": files}))
+        (directory / MANIFEST).write_text(json.dumps({**body, SEAL: _seal(body)}, indent=2, sort_keys=True) + "\n")
         return file_hash(directory / MANIFEST)
 
 
@@ -141,9 +142,16 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     version = manifest.get("schema_version") if isinstance(manifest, dict) else None
     if version != SCHEMA_VERSION or not isinstance(manifest.get("files"), dict):
         raise ArtifactError(f"{path} has schema version {version!r}; this release reads {SCHEMA_VERSION}")
+    if (found := manifest.pop(SEAL, None)) != _seal(manifest):
+        raise ArtifactError(f"{path / MANIFEST} was altered: its content does not match its {SEAL} {found!r}")
     if "tensors.safetensors" not in manifest["files"]:
         raise ArtifactError(f"{path / MANIFEST} lists no tensors.safetensors")
     return manifest
+
+
+def _seal(body: Mapping[str, Any]) -> str:
+    """SHA-256 of a manifest's content, whatever its spacing."""
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
 def _swap(new: Path, place: Path) -> None:

@@ -28,19 +28,19 @@ def chosen(every: dict[str, Family]) -> list[Family]:
 
 @pytest.fixture(scope="module")
 def final() -> list[Question]:
-    return read_questions(ROOT / "data" / "questions.jsonl")
+    return read_questions(ROOT / "src/forethought/data" / "questions.jsonl")
 
 
 @pytest.fixture(scope="module")
 def shown() -> list[Question]:
-    return read_questions(ROOT / "data" / "examples.jsonl")
+    return read_questions(ROOT / "src/forethought/data" / "examples.jsonl")
 
 
 def test_committed_files_are_what_the_command_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("sys.argv", ["forethought.questions", "--seed", "0", "--out", str(tmp_path)])
     main()
     for name in ("questions.jsonl", "examples.jsonl"):
-        assert (tmp_path / name).read_bytes() == (ROOT / "data" / name).read_bytes()
+        assert (tmp_path / name).read_bytes() == (ROOT / "src/forethought/data" / name).read_bytes()
 
 
 def test_committed_size(final: list[Question], shown: list[Question]):

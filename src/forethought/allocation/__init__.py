@@ -25,6 +25,7 @@ __getattr__, __dir__, __all__ = attach(
         "operating_points": "frontier",
         "policies": "registry",
         "policy_from": "registry",
+        "restricted": "restriction",
     },
 )
 
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from forethought.allocation.mean_cost_cap import MeanCostCap as MeanCostCap
     from forethought.allocation.registry import policies as policies
     from forethought.allocation.registry import policy_from as policy_from
+    from forethought.allocation.restriction import restricted as restricted
     from forethought.allocation.single import Single as Single
     from forethought.allocation.tolerance import Tolerance as Tolerance
     from forethought.allocation.utility import Utility as Utility

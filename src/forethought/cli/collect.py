@@ -30,6 +30,7 @@ def collect(
     limit: int | None = None,
     seed: int = 0,
     shard: str = "0/1",
+    confidence: Annotated[bool, Parameter(negative=())] = False,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Let targets answer questions in batches, grade the answers, record tokens and seconds.
@@ -49,6 +50,7 @@ def collect(
         limit: Only so many questions, drawn by the seed and spread over groups.
         seed: Seed of sampling and of `limit`.
         shard: i/n collects every n-th slice only, for job arrays.
+        confidence: Ask the first target how likely it is to be right, and grade nothing.
         json: Print one JSON object.
     """
     from forethought.data import default_examples, default_pool, default_questions
@@ -60,25 +62,17 @@ def collect(
     asked = spread(read_questions(questions or default_questions()), limit, seed)
     solved = by_group(read_questions(examples or default_examples()))
     names = tuple(targets) or tuple(target.name for target in chosen.targets)
+    if confidence:
+        _collect_confidence(out, chosen, names[0], asked, seed)
+        return
     tables = [_collect_target(out, chosen, name, asked, solved, samples, seed, parse_shard(shard)) for name in names]
     merged = concat(tables)
     merged.write(out / "outcomes.parquet")
     summary = _summary(merged)
     if json:
         print_json({"path": str(out / "outcomes.parquet"), "targets": summary})
-        return
-    rows = [
-        [
-            s["target"],
-            f"{s['n']}",
-            f"{s['success']:.3f}",
-            f"{s['unparsable']:.3f}",
-            f"{s['output_tokens']:.1f}",
-            f"{s['seconds']:.3f}",
-        ]
-        for s in summary
-    ]
-    print_table(f"Outcomes in {out}", ("target", "rows", "success", "unparsable", "tokens out", "seconds"), rows)
+    else:
+        _print_summary(out, summary)
 
 
 def _collect_target(
@@ -105,6 +99,16 @@ def _collect_target(
     with progress(f"collect {name}") as report:
         recorded = collect_outcomes([responder], questions, out, options, report)
     return concat([recorded, vote_outcomes(recorded, responder.target.name, name, votes)]) if votes > 1 else recorded
+
+
+def _collect_confidence(out: Path, pool: Pool, name: str, questions: Sequence[Question], seed: int) -> None:
+    from forethought.cli.responders import Responders
+    from forethought.evaluation import ask_confidence
+
+    with progress(f"ask {name}") as report:
+        stated = ask_confidence(Responders(pool, {}, seed=seed).single(name), questions, report)
+    stated.write(out / "confidence.parquet")
+    print(f"{len(stated)} statements of {name} in {out / 'confidence.parquet'}")
 
 
 def spread(questions: list[Question], limit: int | None, seed: int) -> list[Question]:
@@ -156,3 +160,12 @@ def _summary(outcomes: Outcomes) -> list[dict[str, Any]]:
         seconds=pl.col("seconds").mean(),
     )
     return table.to_dicts()
+
+
+def _print_summary(out: Path, summary: Sequence[dict[str, Any]]) -> None:
+    shares, lengths = ("success", "unparsable"), ("output_tokens", "seconds")
+    rows = [
+        [s["target"], f"{s['n']}", *(f"{s[key]:.3f}" for key in shares), *(f"{s[key]:.2f}" for key in lengths)]
+        for s in summary
+    ]
+    print_table(f"Outcomes in {out}", ("target", "rows", "success", "unparsable", "tokens out", "seconds"), rows)

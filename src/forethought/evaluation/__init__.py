@@ -11,6 +11,7 @@ __getattr__, __dir__, __all__ = attach(
         "Contender": "contenders",
         "Evaluation": "evaluate",
         "Truth": "cards",
+        "ask_confidence": "confidence",
         "baselines": "contenders",
         "compare_strategies": "strategies",
         "diagnose": "diagnostics",
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from forethought.evaluation.cards import Truth as Truth
     from forethought.evaluation.cards import difference as difference
     from forethought.evaluation.cards import score_card as score_card
+    from forethought.evaluation.confidence import ask_confidence as ask_confidence
     from forethought.evaluation.contenders import Contender as Contender
     from forethought.evaluation.contenders import baselines as baselines
     from forethought.evaluation.contenders import heads as heads

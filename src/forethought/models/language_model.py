@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, final
@@ -123,10 +124,25 @@ def load(source: str | Path, *, dtype: DType = "float32", cache: Path | None = N
     weights = weights_fingerprint(folder)
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     tokenizer = AutoTokenizer.from_pretrained(str(folder), **options)
-    model = AutoModelForCausalLM.from_pretrained(
-        str(folder), dtype=getattr(torch, dtype), use_safetensors=True, **options
-    )
+    with _no_progress_bar():
+        model = AutoModelForCausalLM.from_pretrained(
+            str(folder), dtype=getattr(torch, dtype), use_safetensors=True, **options
+        )
     return LanguageModel(str(source), model, tokenizer, weights=weights)
+
+
+@contextmanager
+def _no_progress_bar() -> Iterator[None]:
+    """Reading a local file takes a second: a bar for it only clutters the caller's own output."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _locate(source: str | Path, cache: Path | None) -> Path:

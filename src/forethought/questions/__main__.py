@@ -1,4 +1,4 @@
-"""Regenerate the committed question files: `python -m forethought.questions --seed 0 --out data/`."""
+"""Regenerate the committed question files: `python -m forethought.questions --seed 0 --out src/forethought/data`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def main() -> None:
     """Write `questions.jsonl` and `examples.jsonl` of the kept families."""
     parser = argparse.ArgumentParser(prog="python -m forethought.questions", description=__doc__)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path("data"))
+    parser.add_argument("--out", type=Path, default=Path("src/forethought/data"))
     parser.add_argument("--per-family", type=int, default=PER_FAMILY)
     options = parser.parse_args()
     every = families()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from forethought.allocation import explain, policy_from
+from forethought.allocation import explain, policy_from, restricted
 from forethought.artifacts import load_artifact, save_artifact
 from forethought.core import Decision, DecodingPolicy, FeatureSpec, Prediction, Prices, Question, Target
 from forethought.errors import ArtifactError, ConfigError
@@ -148,11 +148,17 @@ class Router:
         """
         policy = policy or self.policy
         success, output, cost = self.predict(blocks, np.array([encoder_tokens]))
-        columns = self._columns(allowed)
-        choice = int(policy.choose(success[:, columns], cost[:, columns])[0])
+        if allowed is None:
+            choice = int(policy.choose(success, cost)[0])
+        else:
+            columns = self._columns(allowed)
+            applied = restricted(policy, columns)
+            choice = int(applied.choose(success[:, columns], cost[:, columns])[0])
+            choice = choice if choice < 0 else columns[choice]
+            policy = policy if applied.name == policy.name else applied
         table = (self._names, success[0].tolist(), output[0].tolist(), cost[0].tolist())
         predictions = tuple(map(_as_prediction, zip(*table, strict=True)))
-        chosen = None if choice < 0 else self._names[choice if allowed is None else columns[choice]]
+        chosen = None if choice < 0 else self._names[choice]
         return Decision(
             target=chosen,
             predictions=predictions,
@@ -244,9 +250,7 @@ class Router:
             artifact=artifact,
         )
 
-    def _columns(self, allowed: Collection[str] | None) -> Any:
-        if allowed is None:
-            return slice(None)
+    def _columns(self, allowed: Collection[str]) -> list[int]:
         if unknown := set(allowed) - set(self._names):
             raise ConfigError(f"unknown target {sorted(unknown)[0]!r}; this router knows {', '.join(self._names)}")
         if not allowed:
