@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -59,25 +60,26 @@ def summary(times: np.ndarray) -> Figure:
 
 
 def over_prefill(count: int, rounds: int) -> Figure:
-    """CPU time of whole decisions over that of the same blocks run bare on the same tokens, question by question."""
+    """CPU time of whole decisions over that of the same blocks run bare on the same tokens.
+
+    Each round takes every question once both ways, in turn first, and divides the medians; the
+    value is the median round.
+    """
     encoder = TransformersEncoder(load(ENCODER))
     routed = router(linear_scorer(np.random.default_rng(SEED)), encoder, LAYER)
     questions = evenly(read_questions(default_questions()), count)
     bare = BareForward(encoder)
-    ratios = np.empty(rounds)
-    pairs = np.empty((2, count))
-    everything = []
+    ratios, pairs = np.empty(rounds), np.empty((2, count))
     for r in range(-1, rounds):  # round -1 warms up
         for j, question in enumerate(questions):
-            ids = encoder.model.render(question.messages, None, limit=encoder.window)
-            jobs: list[Callable[[], object]] = [lambda q=question: routed.route(q), lambda ids=ids: bare(ids)]
+            ids = encoder.model.render(question.messages, limit=encoder.window)
+            jobs = (partial(routed.route, question), partial(bare, ids))
             for i in (0, 1) if (r + j) % 2 else (1, 0):
                 pairs[i, j] = cpu_seconds(jobs[i])
         if r >= 0:
-            ratios[r] = np.median(pairs[0]) / np.median(pairs[1])
-            everything.append(pairs.copy())
-    whole, prefill = np.concatenate(everything, axis=1)
-    return Figure(float(np.median(whole) / np.median(prefill)), float(ratios.min()), float(ratios.max()), whole.size)
+            whole, prefill = np.median(pairs, axis=1)
+            ratios[r] = whole / prefill
+    return Figure(float(np.median(ratios)), float(ratios.min()), float(ratios.max()), rounds * count)
 
 
 class BareForward:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from forethought.activations import TransformersEncoder
@@ -29,14 +31,8 @@ def linear_scorer(rng: np.random.Generator) -> LinearScorer:
 def trunk_scorer(rng: np.random.Generator) -> TrunkScorer:
     """An ensemble of 256-128 trunks behind one shared transform, calibrated."""
     sizes = (COMPONENTS, 256, 128, TARGETS)
-    networks = [
-        [
-            array
-            for a, b in zip(sizes, sizes[1:], strict=False)
-            for array in (rng.normal(size=(a, b)) / a, rng.normal(size=b))
-        ]
-        for _ in range(SEEDS)
-    ]
+    shapes = [shape for a, b in pairwise(sizes) for shape in ((a, b), (b,))]
+    networks = [[rng.normal(size=shape) / shape[0] for shape in shapes] for _ in range(SEEDS)]
     width = BLOCKS * WIDTH
     components = (rng.normal(size=(width, COMPONENTS)) / width).astype(np.float32)
     projection = Projection(0, width, rng.normal(size=width), components)

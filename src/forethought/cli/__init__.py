@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tomllib
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -37,16 +38,30 @@ def _launch(
     *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
     config: Annotated[Path | None, Parameter(help="TOML file that sets what flags set; flags win.")] = None,
 ) -> Any:
-    if config is not None and not config.is_file():
-        raise ConfigError(f"no configuration file at {config}")
-    app.config = () if config is None else (Toml(config, must_exist=True, use_commands_as_keys=True),)
+    app.config = () if config is None else (_settings(config),)
     return app(tokens, exit_on_error=False, print_error=False)
+
+
+def _settings(path: Path) -> Toml:
+    if not path.is_file():
+        raise ConfigError(f"no configuration file at {path}")
+    try:
+        tables = tomllib.loads(path.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from error
+    if unknown := sorted(set(tables) - set(VERBS)):
+        raise ConfigError(f"unknown table {unknown[0]!r} in {path}; verbs are {', '.join(VERBS)}")
+    return Toml(path, must_exist=True, use_commands_as_keys=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; a user's error is one line on stderr and exit code 2."""
+    given = sys.argv[1:] if arguments is None else arguments
+    if not set(given) & set(VERBS):
+        for verb in VERBS:
+            app[verb]  # imported, so that the list of verbs shows what each is for
     try:
-        app.meta(arguments, result_action="return_value", exit_on_error=False, print_error=False)
+        app.meta(given, result_action="return_value", exit_on_error=False, print_error=False)
     except (ForethoughtError, CycloptsError) as error:
         print(f"forethought: {_one_line(error)}", file=sys.stderr)
         sys.exit(2)

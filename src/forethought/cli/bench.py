@@ -10,7 +10,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from forethought.cli.console import print_json, print_table
+from forethought.cli.console import print_json
 
 LIST = "list"
 
@@ -56,7 +56,8 @@ def _print_list(known: dict[str, str], json: bool) -> None:
     if json:
         print_json(known)
     else:
-        print_table("Benchmarks", ("name", "what it measures"), [[name, text] for name, text in known.items()])
+        width = max(map(len, known), default=0)
+        print("\n".join(f"{name:<{width}}  {text}" for name, text in known.items()))
 
 
 def _run(script: Path, flags: list[str]) -> None:

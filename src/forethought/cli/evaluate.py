@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
+from rich.console import Console
 
-from forethought.cli.console import print_json, progress
+from forethought.cli.console import console, notes, print_json, progress
 
 if TYPE_CHECKING:
     from forethought.cli.inputs import Inputs
-    from forethought.router import FitConfig
-
+    from forethought.evaluation import Contender
+    from forethought.router import Fit, FitConfig
 
 QUERIES_PER_MONTH = 1_000_000
 """Volume that the report projects savings for; `forethought report --roi` takes any other."""
@@ -45,15 +46,14 @@ def evaluate(
     from forethought.cli.inputs import Inputs
 
     stores = tuple(activations) or (run / "activations",)
-    found = run_evaluation(run, Inputs(stores, questions, outcomes, pool), draws)
+    found = run_evaluation(run, Inputs(stores, questions, outcomes, pool), draws, out=notes if json else console)
     if json:
         print_json(found)
 
 
-def run_evaluation(run: Path, inputs: Inputs, draws: int) -> dict[str, Any]:
+def run_evaluation(run: Path, inputs: Inputs, draws: int, *, out: Console = console) -> dict[str, Any]:
     """Evaluate, write JSON and HTML, print the table, and return the evaluation as plain data."""
-    from forethought.cli.console import console
-    from forethought.evaluation import baselines, diagnose, encoder_matrix, heads, plain
+    from forethought.evaluation import diagnose, encoder_matrix, plain
     from forethought.evaluation import evaluate as evaluate_fit
     from forethought.evaluation.report import render_table, write_report
     from forethought.evaluation.roi import monthly_savings
@@ -64,7 +64,7 @@ def run_evaluation(run: Path, inputs: Inputs, draws: int) -> dict[str, Any]:
         found = evaluate_fit(
             data,
             fit,
-            [*baselines(confidence), *heads(fit.router.heads.features, config)],
+            rivals(fit, config, confidence),
             fit.router.prices,
             draws=draws,
             say=report,
@@ -73,8 +73,17 @@ def run_evaluation(run: Path, inputs: Inputs, draws: int) -> dict[str, Any]:
     found["encoders"] = plain(encoder_matrix(data, fit, config, draws=draws)) if len(data.stores) > 1 else []
     write_json(run / "evaluation.json", found)
     write_report(found, run / "report.html", savings=monthly_savings(found, queries_per_month=QUERIES_PER_MONTH))
-    console.print(render_table(found))
+    out.print(render_table(found))
     return found
+
+
+def rivals(fit: Fit, config: FitConfig, confidence: Sequence[str] | None) -> list[Contender]:
+    """Every contender but the one that the router itself is."""
+    from forethought.evaluation import baselines, heads
+
+    itself = {"stack": "stack", "logistic": "separate logistic heads", "trunk": "SharedTrunkNet"}[config.head]
+    every = [*baselines(confidence), *heads(fit.router.heads.features, config)]
+    return [contender for contender in every if contender.name != itself]
 
 
 def read_run(run: Path, inputs: Inputs) -> Any:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
+from rich.console import Console
+from rich.markup import escape
 
 from forethought.cli.console import console, notes, print_json
 
@@ -22,7 +23,9 @@ def route(
     *,
     router: Path = Path("runs/demo/router"),
     pool: Path | None = None,
-    group: str = "",
+    policy: str | None = None,
+    setting: Annotated[dict[str, float] | None, Parameter(negative=())] = None,
+    group: str | None = None,
     explain: Annotated[bool, Parameter(negative=())] = False,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
@@ -34,13 +37,17 @@ def route(
         questions: What to ask.
         router: A fitted router.
         pool: Pool file of the targets and today's prices.
-        group: Family of the questions, for targets that are shown solved examples; without one
-            only targets that need none are allowed.
+        policy: Rule to decide by instead of the certified one: argmax, tolerance, utility, value, cascade,
+            mean_cost_cap, single, or one of them with +floor to abstain.
+        setting: Its parameters, such as `--setting.tau 0.1`.
+        group: Family of the questions, whose solved examples few-shot targets are shown; by default
+            the family that looks most like each question.
         explain: Show the decision and call no target.
         json: Print one JSON array.
     """
+    from forethought.allocation import policy_from
     from forethought.cli.collect import by_group
-    from forethought.cli.responders import Responders
+    from forethought.cli.responders import Responders, closest_group
     from forethought.core import Question
     from forethought.data import default_examples, default_pool
     from forethought.questions import read_questions
@@ -49,26 +56,34 @@ def route(
 
     today = read_pool(pool or default_pool())
     loaded = Router.load(router, prices=today.prices, encoder_price=today.encoder.price)
-    callers = Responders(today, by_group(read_questions(default_examples())))
-    found = [answer_one(loaded, callers, Question.ask(text, group=group), explain=explain) for text in questions]
+    if policy is not None:
+        loaded = loaded.with_policy(policy_from(policy, setting or {}))
+    solved = by_group(read_questions(default_examples()))
+    callers = Responders(today, solved)
+    out = notes if json else console
+    asked = [Question.ask(text, group=closest_group(text, solved) if group is None else group) for text in questions]
+    found = [answer_one(loaded, callers, question, explain=explain, out=out) for question in asked]
     if json:
         print_json(found)
 
 
-def answer_one(router: Router, callers: Responders, question: Question, *, explain: bool) -> dict[str, Any]:
+def answer_one(
+    router: Router, callers: Responders, question: Question, *, explain: bool, out: Console = console
+) -> dict[str, Any]:
     """Decide, answer unless only explaining, print both, and return them as plain data."""
+    from forethought.evaluation import plain
+
     allowed = list(router.heads.names) if explain else usable(router, callers, question)
     if left_out := [name for name in router.heads.names if name not in allowed]:
         notes.print(f"not available here: {', '.join(left_out)}", style="dim")
     decision = router.route(question, allowed=allowed)
-    console.print(f"[bold]{question.text}[/bold]")
-    print_decision(decision)
-    record: dict[str, Any] = {"question": question.text, "decision": asdict(decision)}
+    out.print(f"[bold]{escape(question.text)}[/bold]")
+    print_decision(decision, out)
+    record: dict[str, Any] = {"question": question.text, "decision": plain(decision)}
     if not explain and decision.target is not None:
         response = callers.get(decision.target).respond([question], [0])[0]
-        console.print(
-            f"  answer    {response.text}  [dim]({response.output_tokens} tokens, {response.seconds:.2f} s)[/dim]"
-        )
+        spent = f"({response.output_tokens} tokens, {response.seconds:.2f} s)"
+        out.print(f"  answer    {escape(response.text)}  [dim]{spent}[/dim]")
         record["answer"] = response.text
     return record
 
@@ -79,11 +94,11 @@ def usable(router: Router, callers: Responders, question: Question) -> list[str]
     return [name for name in installed if callers.can_ask(name, question)]
 
 
-def print_decision(decision: Decision) -> None:
+def print_decision(decision: Decision, out: Console = console) -> None:
     """Print what was chosen, why, and what was expected of every target."""
     for prediction in decision.predictions:
         mark = "->" if prediction.target == decision.target else "  "
         length = "" if prediction.output_tokens is None else f"  {prediction.output_tokens:5.1f} tokens"
         price = "" if prediction.cost_usd is None else f"  {prediction.cost_usd * 1e6:6.1f} USD per million questions"
-        console.print(f"  {mark} {prediction.target:20s} P(success) {prediction.success:.2f}{length}{price}")
-    console.print(f"  why       {decision.reason}")
+        out.print(f"  {mark} {escape(prediction.target):20s} P(success) {prediction.success:.2f}{length}{price}")
+    out.print(f"  why       {escape(decision.reason)}")

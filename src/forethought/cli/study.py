@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-import sys
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,6 @@ def study(out: Path = Path("runs/study"), *, seed: int = 0, draws: int = 2000) -
     from forethought.cli.inputs import Inputs
     from forethought.data import default_pool
     from forethought.evaluation import plain
-    from forethought.evaluation.report import save_frontier
     from forethought.router import FitConfig
     from forethought.targets.pool import read_pool
 
@@ -45,18 +45,33 @@ def study(out: Path = Path("runs/study"), *, seed: int = 0, draws: int = 2000) -
     if not (out / "router").exists():
         run_fit(out, inputs, config)
     found = _resumed(out / "evaluation.json", lambda: run_evaluation(out, inputs, draws))
-    save_frontier(found, out / "frontier.svg")
-    save_frontier(found, out / "frontier.png")
     parts = {
-        "held_out_families": lambda: plain(_held_out(inputs, config, draws)),
-        "layer_strategies": lambda: plain(_strategies(inputs, config)),
+        "held_out": lambda: plain(_held_out(inputs, config, draws)),
+        "strategies": lambda: plain(_strategies(inputs, config)),
         "seeds": lambda: plain(_seeds(inputs, config)),
     }
     for name, compute in parts.items():
         notes.print(f"study: {name.replace('_', ' ')}")
-        _resumed(out / f"{name}.json", lambda compute=compute, name=name: _written(out / f"{name}.json", compute()))
-    write_json(out / "command.json", {"command": " ".join(sys.argv), "seed": seed, "draws": draws})
+        found[name] = _resumed(out / f"{name}.json", compute)
+        write_json(out / f"{name}.json", found[name])
+    found["command"] = {"command": "forethought study", "seed": seed, "draws": draws}
+    write_json(out / "evaluation.json", found)
+    _write_report(found, out)
     console.print(f"study in {out}: report.html, evaluation.json, frontier.png")
+
+
+def _write_report(found: dict[str, Any], out: Path) -> None:
+    """The page and the picture; the paper's own recorded points where the recorded tables are given."""
+    from forethought.cli.evaluate import QUERIES_PER_MONTH
+    from forethought.evaluation.report import read_published, save_frontier, write_report
+    from forethought.evaluation.roi import monthly_savings
+
+    tables = os.environ.get("FORETHOUGHT_DATA")
+    published = read_published(tables) if tables else None
+    savings = monthly_savings(found, queries_per_month=QUERIES_PER_MONTH)
+    write_report(found, out / "report.html", published=published, savings=savings)
+    save_frontier(found, out / "frontier.svg")
+    save_frontier(found, out / "frontier.png")
 
 
 def _extract_all(pool: Pool, out: Path) -> tuple[Path, ...]:
@@ -99,15 +114,6 @@ def _seeds(inputs: Inputs, config: FitConfig) -> Any:
     return over_seeds(data, config, inputs.price_list([t.name for t in data.targets]), seeds=range(1, 6))
 
 
-def _resumed(path: Path, compute: Any) -> Any:
-    """What an earlier run wrote, or what `compute` writes now."""
-    if path.exists():
-        return json.loads(path.read_text())
-    return compute()
-
-
-def _written(path: Path, value: Any) -> Any:
-    from forethought.cli.evaluate import write_json
-
-    write_json(path, value)
-    return value
+def _resumed(path: Path, compute: Callable[[], Any]) -> Any:
+    """What an earlier run wrote, or what `compute` gives now."""
+    return json.loads(path.read_text()) if path.exists() else compute()

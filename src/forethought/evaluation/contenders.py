@@ -127,20 +127,18 @@ def heads(features: FeatureBlocks, config: FitConfig) -> list[Contender]:
         config: Seeds of the trunk and the stack's calibration.
     """
     stack = config.model_copy(update={"head": "stack"})
+    trunk = config.model_copy(update={"head": "trunk"})
+    bare = FeatureBlocks(features.specs)
     found: list[Contender] = [
         Single("separate logistic heads", "activations", LogisticHeads, _reader(features.specs)),
-        Head(
-            "SharedTrunkNet", "activations", FeatureBlocks(features.specs), config.model_copy(update={"head": "trunk"})
-        ),
+        Head("SharedTrunkNet", "activations", bare, trunk),
         *(
             Single(f"shared + residual ridge, {spec.readout}", "activations", SharedResidualRidge, _reader((spec,)))
             for spec in features.specs
         ),
-        Head("stack without text", "activations", FeatureBlocks(features.specs), stack),
+        Head("stack without text", "activations", bare, stack),
     ]
-    if features.text is not None:
-        found.append(Head("stack", "activations + text", features, stack))
-    return found
+    return [*found, Head("stack", "activations + text", features, stack)] if features.text is not None else found
 
 
 def _reader(specs: Sequence[FeatureSpec]) -> Callable[[Dataset], Array]:
