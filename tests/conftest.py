@@ -25,7 +25,7 @@ PRICES = {
     "dear": Prices(10.0, 20.0),
     "hopeless": Prices(0.1, 0.1),
 }
-N = 420
+N = 360
 WORDS = ("river", "metal", "number", "planet", "verb", "colour", "island", "engine")
 
 
@@ -36,7 +36,7 @@ class PlantedEncoder:
     """
 
     n_layers = 3
-    width = 16
+    width = 12
     window = 64
     readouts = ("last", "mean")
 
@@ -146,7 +146,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
     questions, encoder = make_questions(), PlantedEncoder()
     outcomes = make_outcomes(questions)
     store = extract(encoder, questions, tmp_path_factory.mktemp("planted") / "store")
-    config = FitConfig(targets=NAMES, folds=3, trunk_seeds=2, trunk_keep=1, tolerance=0.05)
+    config = FitConfig(targets=NAMES, folds=3, trunk_seeds=1, trunk_keep=1, tolerance=0.05)
     targets = {name: Target(name, f"model of {name}") for name in NAMES}
 
     def joined(config: FitConfig = config, outcomes: Outcomes = outcomes, stores: Sequence[Any] = (store,)) -> Dataset:

@@ -9,7 +9,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from forethought.errors import ConfigError, DataError
-from forethought.probes.shared_trunk import SharedTrunkNet, TrunkTraining
+from forethought.probes import SharedTrunkNet, TrunkTraining
 from forethought.probes.trunk_scorer import TrunkScorer
 
 SMALL = TrunkTraining(max_epochs=8, batch_size=64)

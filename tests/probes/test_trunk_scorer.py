@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from forethought.errors import ArtifactError, FeatureError
+from forethought.probes import SharedTrunkNet, TrunkTraining
 from forethought.probes.base import scorer_from_state
-from forethought.probes.shared_trunk import SharedTrunkNet, TrunkTraining
 from forethought.probes.trunk_scorer import TrunkScorer
 
 

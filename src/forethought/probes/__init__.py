@@ -38,7 +38,7 @@ __getattr__, __dir__, __all__ = attach(
         "TokenHead": "tokens",
         "TokenScorer": "token_scorer",
         "TrunkScorer": "trunk_scorer",
-        "TrunkTraining": "shared_trunk",
+        "TrunkTraining": "trunk_config",
         "VerbalisedConfidence": "verbalised",
         "choose_layers": "layer_choice",
         "confidence_prompt": "verbalised",
@@ -75,12 +75,12 @@ if TYPE_CHECKING:
     from forethought.probes.recalibrated import RecalibratedScorer as RecalibratedScorer
     from forethought.probes.shared_residual import SharedResidualRidge as SharedResidualRidge
     from forethought.probes.shared_trunk import SharedTrunkNet as SharedTrunkNet
-    from forethought.probes.shared_trunk import TrunkTraining as TrunkTraining
     from forethought.probes.stack import StackedHead as StackedHead
     from forethought.probes.tfidf import TfidfFeatures as TfidfFeatures
     from forethought.probes.tfidf_probe import TfidfProbe as TfidfProbe
     from forethought.probes.token_scorer import TokenScorer as TokenScorer
     from forethought.probes.tokens import TokenHead as TokenHead
+    from forethought.probes.trunk_config import TrunkTraining as TrunkTraining
     from forethought.probes.trunk_scorer import TrunkScorer as TrunkScorer
     from forethought.probes.verbalised import VerbalisedConfidence as VerbalisedConfidence
     from forethought.probes.verbalised import confidence_prompt as confidence_prompt

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 if TYPE_CHECKING:
-    from forethought.probes.shared_trunk import TrunkTraining
+    from forethought.probes.trunk_config import TrunkTraining
 
 
 class Part(NamedTuple):

@@ -82,6 +82,47 @@ def test_equal_answers_are_equal_votes_however_worded() -> None:
     assert {GRADER.extract(FRANCE, text) for text in texts} == {"paris"}
 
 
+@pytest.mark.parametrize("text", ["called", '"called."', 'The past tense of the verb "call" is "called".'])
+def test_called_is_an_answer_too(text: str) -> None:
+    question = Question.ask('What is the past tense of the verb "call"?', answers=("called",))
+    assert GRADER.extract(question, text) == "called"
+    assert GRADER.grade(question, text).verdict == "right"
+
+
+def test_an_echo_may_quote_another_word_than_the_question() -> None:
+    question = Question.ask('What is the base form of the verb "replying"?', answers=("reply",))
+    assert GRADER.extract(question, 'The base form of the verb "reply" is "replies".') == "replies"
+    assert GRADER.grade(question, 'The base form of the verb "reply" is "replies".').verdict == "wrong"
+    assert GRADER.grade(question, 'The base form of the verb "replied" is "reply".').verdict == "right"
+
+
+@pytest.mark.parametrize(
+    ("verb", "answer", "text"),
+    [
+        ("become", "becomes", "She becomes a beautiful person."),
+        ("use", "uses", "She uses every day."),
+        ("call", "called", "She has already called."),
+    ],
+)
+def test_the_verb_of_a_completion_is_no_echo(verb: str, answer: str, text: str) -> None:
+    question = Question.ask(f'Complete with the right form of the verb "{verb}": "She ..."', answers=(answer,))
+    assert GRADER.grade(question, text).verdict == "right"
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        ('"sad" or "sullen" in many languages', "wrong"),
+        ('"sad" or "sad" in many languages, but in English, "happy', "right"),
+        ('"sad" in logic, referring to the end of a time', "right"),
+        ('"sad" or "unhappy" in terms of mood', "right"),
+    ],
+)
+def test_where_an_alternative_holds_does_not_change_what_it_is(text: str, verdict: str) -> None:
+    question = Question.ask('What is the opposite of "happy"?', answers=("sad", "unhappy"))
+    assert GRADER.grade(question, f'The opposite of "happy" is {text}.').verdict == verdict
+
+
 def test_extract_never_looks_at_the_reference() -> None:
     other = Question.ask(FRANCE.text, answers=("Lyon",))
     text = "The capital of France is Paris, Lyon or Nice"

@@ -5,7 +5,8 @@ The rule, in order:
 1. The answer is the first non-empty line's first sentence, after greetings and lead-ins
    ("Sure!", "A:", "The answer is") are removed.
 2. What it repeats of the question around a form of "to be" is removed: "The capital of
-   France is Paris" and "Paris is the capital of France" both leave "Paris".
+   France is Paris" and "Paris is the capital of France" both leave "Paris". A question about a
+   quoted word may be repeated with another one: 'The plural of "x" is "y"' always leaves "y".
 3. Both sides are normalised: NFKC, no accents, casefold, punctuation to spaces, no articles.
 4. It is right if the words of an accepted answer stand in it one after the other, and that
    place is neither denied ("not Paris") nor one of several candidates ("Paris or Lyon").
@@ -40,19 +41,30 @@ OPINION = re.compile(r"^\W*(?:i (?:think|believe|guess|would say)(?: that)?|it i
 # A full stop ends a sentence unless it closes an initial or a saint.
 SENTENCE_END = re.compile(r"(?<!\b[A-Z])(?<!\bSt)(?<!\bMt)(?<!\bNo)[.!?]+[\"'”’*_)\]]*(?:\s+|$)")
 
-CLAUSE = re.compile(r",[\"'”’*)]*\s+(?:which|where|who|whose|with|because|since|although|while)\b", re.I)
+CLAUSE = re.compile(
+    r",[\"'”’*)]*\s+(?:which|where|who|whose|with|because|since|although|while|but in"
+    r"|referring|meaning|specifically|border(?:ed|ing))\b",
+    re.I,
+)
 
-COPULA = frozenset({"is", "are", "was", "were", "be", "has", "have", "uses", "means", "becomes"})
+TO_BE = frozenset({"is", "are", "was", "were", "be"})
+COPULA = TO_BE | {"has", "have", "uses", "means", "becomes"}
+# In a sentence to complete, any verb but "to be" may be the answer.
+GAP = re.compile(r"\.\.\.|…|_{2,}")
+# "the plural of" in: What is the plural of "x"?
+QUOTED_STEM = re.compile(r"^\W*what (?:is|was|are|were) ([^\"“”]+?)\s*[\"“]", re.I)
 # Words that an echo of the question may hold although the question does not.
 ECHO = frozenset({"of", "in", "for", "to", "on", "by", "as", "it", "its", "this", "that", "which", "one"})
 ECHO |= {"word", "verb", "noun", "adjective", "term", "form", "number", "name", "city", "country"}
 ECHO |= {"with", "chemical", "code", "symbol", "also", "often", "commonly", "usually"}
 ECHO |= {"official", "english", "called", "known", "spelled", "written"}
-CALLED = re.compile(r"^\W*(?:called|named|known as|spelled|written(?: as)?|located in)\b\W*", re.I)
+CALLED = re.compile(r"^\W*(?:called|named|known as|spelled|written(?: as)?|located in)\b\W*(?=\w)", re.I)
 DENIAL = frozenset({"not", "never", "isnt", "wasnt", "arent", "cannot", "except", "unlike"})
 DENIED_AFTER = (("is", "not"), ("was", "not"), ("are", "not"), ("isnt",), ("wasnt",), ("arent",))
 SEPARATOR = re.compile(r"\s*(?:[,;/|]|\b(?:or|and)\b)\s*", re.I)
 CONJUNCTION = re.compile(r"/|\||\b(?:or|and)\b", re.I)
+# What follows a preposition says nothing about which candidate is offered: "or sullen in many languages".
+ALTERNATIVE_TAIL = re.compile(r"(\bor\s+[^\s,;/|][^,;/|]{0,40}?)\s+(?:in|to|from|as|for)\b[^,;/|]*", re.I)
 CANDIDATE_WORDS = 3
 
 
@@ -76,7 +88,7 @@ class TextGrader:
     """Right if an accepted answer's words stand one after the other in the answer; the module tells the rule."""
 
     name = "text"
-    version = 2
+    version = 3
 
     def extract(self, question: Question, text: str) -> str | None:
         """The normalised answer, None when the text has no word in it."""
@@ -121,13 +133,29 @@ def _statement(text: str) -> str:
 def _without_echo(statement: str, question: str) -> str:
     """Drop the side of "to be" that only repeats the question, leaving the shortest other side."""
     known = {*normalise(question).split(), *ECHO, *COPULA, *ARTICLES}
+    stem = _quoted_stem(question)
+    copulas = TO_BE if GAP.search(question) else COPULA
     tokens = statement.split()
     sides = []
-    for at in (i for i, token in enumerate(tokens) if normalise(token) in COPULA):
-        pair = (" ".join(tokens[at + 1 :]), " ".join(tokens[:at]))
-        if all(map(normalise, pair)):
-            sides += [side for side, other in (pair, pair[::-1]) if known.issuperset(normalise(other).split())]
+    for at in (i for i, token in enumerate(tokens) if normalise(token) in copulas):
+        after, before = " ".join(tokens[at + 1 :]), " ".join(tokens[:at])
+        if not (normalise(after) and normalise(before)):
+            continue
+        if _starts_with(before, stem):
+            return CALLED.sub("", after)
+        pair = (after, before)
+        sides += [side for side, other in (pair, pair[::-1]) if known.issuperset(normalise(other).split())]
     return CALLED.sub("", min(sides, key=lambda side: len(side.split()), default=statement))
+
+
+def _quoted_stem(question: str) -> str:
+    """What a question about a quoted word asks of it ("plural of"), empty for other questions."""
+    match = QUOTED_STEM.match(question)
+    return normalise(match[1]) if match else ""
+
+
+def _starts_with(text: str, stem: str) -> bool:
+    return bool(stem) and normalise(text).startswith(f"{stem} ")
 
 
 def _occurrences(form: Sequence[str], words: Sequence[str]) -> Iterator[tuple[int, int]]:
@@ -153,7 +181,7 @@ def _lists_rivals(statement: str, accepted: Sequence[Sequence[str]], question: I
     if any(any(_occurrences(form, normalise(head).split())) for form in accepted):
         statement = head
     known = {word for form in accepted for word in form} | set(question)
-    items = [normalise(item).split() for item in SEPARATOR.split(statement)]
+    items = [normalise(item).split() for item in SEPARATOR.split(ALTERNATIVE_TAIL.sub(r"\1", statement))]
     rivals = [item for item in items if 0 < len(item) <= CANDIDATE_WORDS and known.isdisjoint(item)]
     rivals = [item for item in rivals if COPULA.isdisjoint(item) and item[0] not in DENIAL]
     return len(rivals) >= (1 if CONJUNCTION.search(statement) else 2)
