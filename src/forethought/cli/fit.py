@@ -58,7 +58,7 @@ def run_fit(out: Path, inputs: Any, config: FitConfig) -> dict[str, Any]:
 
     data = inputs.dataset(config)
     prices = inputs.price_list([target.name for target in data.targets])
-    fitted = fit_router(data, config, prices, system=inputs.read_pool().encoder.system, say=notes.print)
+    fitted = fit_router(data, config, prices, say=notes.print)
     fitted.router.save(out / "router")
     save_fit(fitted, data, out / "fit", plain(dict(fitted.layers)))
     return dict(fitted.router.manifest)

@@ -100,9 +100,9 @@ def score_card(name: str, signal: str, predicted: Array, truth: Truth, *, draws:
 
 
 def _mean_within(success: Array, predicted: Array, groups: NDArray[np.str_]) -> float:
-    return float(
-        np.nanmean([within_group_auroc(success[:, k], predicted[:, k], groups) for k in range(success.shape[1])])
-    )
+    """Mean over the targets that some group has both classes of; NaN where there is none."""
+    found = np.array([within_group_auroc(success[:, k], predicted[:, k], groups) for k in range(success.shape[1])])
+    return float(np.mean(known)) if (known := found[~np.isnan(found)]).size else float("nan")
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ def frontier(predictions: Mapping[str, tuple[Array, Array]], truth: Truth, data:
 def value_settings(cost: Array) -> list[Policy]:
     """A geometric path of values of a right answer around the mean cost of one."""
     scale = max(float(np.nanmean(cost)), 1e-12)
-    return [Value(scale * factor) for factor in np.geomspace(1e-1, 1e4, 61).tolist()]
+    return [Value(scale * factor) for factor in np.geomspace(1e-3, 1e4, 85).tolist()]
 
 
 def _swept(settings: Sequence[Policy], success: Array, cost: Array, truth: Truth) -> list[Point]:

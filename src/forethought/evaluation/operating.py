@@ -110,7 +110,7 @@ def _row(
         other, price = truth.success[:, column], truth.cost[:, column]
         return (
             truth.interval(lambda rows: float(np.nanmean(success[rows]) - np.nanmean(other[rows])), draws),
-            truth.interval(lambda rows: float(np.nanmean(paid[rows]) / np.nanmean(price[rows]) - 1), draws),
+            truth.interval(lambda rows: _over(paid[rows], price[rows]), draws),
         )
 
     return OperatingRow(
@@ -123,6 +123,12 @@ def _row(
         against_hull=_against_hull(success, paid, truth, draws),
         taken={},
     )
+
+
+def _over(paid: Array, price: Array) -> float:
+    """Cost ratio minus one; NaN against what is free."""
+    spent = float(np.nanmean(price))
+    return float(np.nanmean(paid)) / spent - 1 if spent > 0 else float("nan")
 
 
 def _taken(data: Dataset, fit: Fit, choice: NDArray[np.int64]) -> dict[str, Taken]:
@@ -141,7 +147,7 @@ def _against_hull(success: Array, paid: Array, truth: Truth, draws: int) -> Inte
         accuracy = float(np.nanmean(success[rows]))
         if accuracy > hull.accuracy[-1]:
             return float("nan")
-        return float(np.nanmean(paid[rows]) / hull.cost_at(accuracy) - 1)
+        return _over(paid[rows], np.array([hull.cost_at(accuracy)]))
 
     found = truth.interval(ratio, draws // 4)
     return None if np.isnan(found.value) or np.isnan(found.low) else found

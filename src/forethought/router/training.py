@@ -48,9 +48,7 @@ class Fit:
     layers: Mapping[str, LayerChoice] = field(default_factory=dict)
 
 
-def fit_router(
-    data: Dataset, config: FitConfig, prices: PriceList, *, system: str | None = None, say: Say = lambda text: None
-) -> Fit:
+def fit_router(data: Dataset, config: FitConfig, prices: PriceList, *, say: Say = lambda text: None) -> Fit:
     """Fit a router on a data set.
 
     Layer, penalties, calibrators and the order of settings come from out-of-fold predictions on
@@ -60,7 +58,6 @@ def fit_router(
         data: Questions, outcomes, activations of one encoder.
         config: Settings.
         prices: Today's prices of the targets and the encoder, for the order of settings.
-        system: System turn that the encoder read before each question.
         say: Told what is being done.
 
     Raises:
@@ -79,8 +76,9 @@ def fit_router(
     best_single = int(np.nanargmax(np.nanmean(Y, axis=0)))
     say("certifying a setting on the second part")
     certified = _certify(data, parts, head, heads, prices, best_single, config)
+    layout = data.stores[0].layout
     manifest = {
-        "encoder": {"source": data.stores[0].encoder, "dtype": features.specs[0].dtype, "system": system},
+        "encoder": {"source": layout.encoder, "dtype": layout.computed, "system": layout.system},
         "config": config.model_dump(),
         "certificate": certified.summary(),
         "fit": {
