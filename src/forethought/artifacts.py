@@ -92,14 +92,21 @@ def save_artifact(path: Path, manifest: Mapping[str, Any], tensors: Mapping[str,
 
     Returns:
         SHA-256 of the manifest: it covers every file, so equal hash means equal artifact.
+
+    Raises:
+        ArtifactError: The disk is full or not writable; what was at `path` stays.
     """
     import numpy as np
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     with atomic_directory(Path(path)) as directory:
         # safetensors writes memory as it lies: a transposed view would come back scrambled.
         packed = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
-        save_file(packed, directory / "tensors.safetensors")
+        try:
+            save_file(packed, directory / "tensors.safetensors")
+        except SafetensorError as error:
+            raise ArtifactError(f"cannot write {path}: {error}") from error
         for stem, text in texts.items():
             (directory / f"{stem}.json").write_text(text)
         files = {file.name: file_hash(file) for file in sorted(directory.iterdir())}

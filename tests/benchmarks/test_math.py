@@ -13,6 +13,8 @@ from forethought.errors import DataError
 Import = Callable[[str, str], ModuleType]
 
 SUCCESS = np.array([[1, 0], [1, 0], [0, 1], [0, 1], [1, 1], [0, 0]], dtype=float)
+MANY = 20
+"""Copies of it: enough that no resample is without a gap."""
 
 
 def table(success: np.ndarray) -> SimpleNamespace:
@@ -28,16 +30,17 @@ def test_best_single_is_chosen_on_the_training_rows(module: Import) -> None:
 
 def test_gap_is_the_share_between_best_single_and_oracle(module: Import) -> None:
     run = module("math", "run")
-    single = SUCCESS[:, 0]
-    text = np.array([1, 1, 1, 0, 1, 0], dtype=float)
+    success = np.tile(SUCCESS, (MANY, 1))
+    single = success[:, 0]
+    text = np.tile([1.0, 1.0, 1.0, 0.0, 1.0, 0.0], MANY)
     routed = {
-        "probe": SUCCESS.max(axis=1),
+        "probe": success.max(axis=1),
         "tfidf": text,
         "length": single,
         "tfidf_stack": single,
         "neighbours": single,
     }
-    figures = run.gap_figures(table(SUCCESS), routed, single, 50)
+    figures = run.gap_figures(table(success), routed, single, 50)
     assert figures["gap_captured"].value == 1.0
     assert figures["gap_captured"].goal == "> gap_captured_text (tfidf)"
     assert figures["gap_captured"].met
@@ -48,7 +51,7 @@ def test_gap_is_the_share_between_best_single_and_oracle(module: Import) -> None
 
 def test_probe_is_to_beat_the_best_of_text_length_and_level(module: Import) -> None:
     run = module("math", "run")
-    right = np.column_stack([[1, 0, 1, 0, 1, 0], [0, 0, 1, 1, 1, 0]]).astype(float)
+    right = np.tile(np.column_stack([[1, 0, 1, 0, 1, 0], [0, 0, 1, 1, 1, 0]]).astype(float), (MANY, 1))
     scores = {"tfidf": 1 - right, "length": np.full_like(right, 0.5), "level": right, "probe": right}
     figures = run.auroc_figures(table(right), scores, 20)
     assert figures["auroc_length"].value == 0.5

@@ -49,8 +49,8 @@ def test_the_base_rate_closes_nothing_and_ranks_nothing():
 
 def test_the_gap_is_undefined_without_headroom():
     same = np.tile(SUCCESS[:, :1], (1, 2))
-    card = score_card("any", "labels", RIGHT, truth(same), draws=100)
-    assert card.gap is None
+    assert score_card("any", "labels", RIGHT, truth(same), draws=100).gap is None
+    assert np.isnan(difference("right", RIGHT, "wrong", WRONG, truth(same), draws=50).gap.value)
 
 
 def test_missing_labels_are_left_out_and_not_wrong():

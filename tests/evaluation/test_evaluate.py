@@ -17,7 +17,7 @@ DRAWS = 60
 
 @pytest.fixture(scope="module")
 def evaluation(fitted, planted):
-    return evaluate(planted.data, fitted, baselines()[:3], planted.prices, draws=DRAWS)
+    return evaluate(planted.data, fitted, baselines(planted.data)[:3], planted.prices, draws=DRAWS)
 
 
 def test_the_planted_signal_shows_in_the_cards(evaluation):

@@ -99,7 +99,7 @@ def test_restriction_reaches_through_a_floor():
 
 
 def test_an_unknown_or_empty_allowance_is_refused(router):
-    with pytest.raises(ConfigError, match="'west'.*north"):
+    with pytest.raises(ConfigError, match=r"'west'.*north"):
         router.route("anything", allowed=["west"])
     with pytest.raises(ConfigError, match="at least one"):
         router.route("anything", allowed=[])

@@ -168,7 +168,7 @@ def test_a_second_store_does_not_change_the_first_ones_fit(planted, make_encoder
         {"readouts": ()},
         {"tolerance": 1.0},
         {"delta": 0.0},
-        {"folds": 1},
+        {"folds": 2},
         {"head": "forest"},
         {"unknown": 1},
     ],

@@ -19,7 +19,9 @@ __getattr__, __dir__, __all__ = attach(
         "effective_dimension": "geometry",
         "extract": "extraction",
         "fisher_separability": "fisher",
+        "encoders": "loading",
         "layer_report": "diagnostics",
+        "load_encoder": "loading",
         "within_group_fisher": "fisher",
     },
 )
@@ -35,5 +37,7 @@ if TYPE_CHECKING:
     from forethought.activations.fisher import within_group_fisher as within_group_fisher
     from forethought.activations.geometry import anisotropy as anisotropy
     from forethought.activations.geometry import effective_dimension as effective_dimension
+    from forethought.activations.loading import encoders as encoders
+    from forethought.activations.loading import load_encoder as load_encoder
     from forethought.activations.store import ActivationStore as ActivationStore
     from forethought.activations.transformers_encoder import TransformersEncoder as TransformersEncoder

@@ -42,7 +42,7 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]
 
 @contextmanager
 def progress(label: str) -> Iterator[Report]:
-    """Show a bar on stderr while the body calls the reporter."""
+    """Show a bar on stderr, where that is a terminal, while the body calls the reporter."""
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -50,7 +50,7 @@ def progress(label: str) -> Iterator[Report]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=notes,
-        transient=not notes.is_terminal,
+        disable=not notes.is_terminal,
     )
     with bar:
         task = bar.add_task(label, total=None)

@@ -14,7 +14,7 @@ from forethought.cli.console import console, notes, print_json, progress
 if TYPE_CHECKING:
     from forethought.cli.inputs import Inputs
     from forethought.evaluation import Contender
-    from forethought.router import Fit, FitConfig
+    from forethought.router import Dataset, Fit, FitConfig
 
 QUERIES_PER_MONTH = 1_000_000
 """Volume that the report projects savings for; `forethought report --roi` takes any other."""
@@ -64,7 +64,7 @@ def run_evaluation(run: Path, inputs: Inputs, draws: int, *, out: Console = cons
         found = evaluate_fit(
             data,
             fit,
-            rivals(fit, config, confidence),
+            rivals(data, fit, config, confidence),
             fit.router.prices,
             draws=draws,
             say=report,
@@ -72,17 +72,19 @@ def run_evaluation(run: Path, inputs: Inputs, draws: int, *, out: Console = cons
     found["diagnostics"] = plain(diagnose(data, fit))
     found["encoders"] = plain(encoder_matrix(data, fit, config, draws=draws)) if len(data.stores) > 1 else []
     write_json(run / "evaluation.json", found)
-    write_report(found, run / "report.html", savings=monthly_savings(found, queries_per_month=QUERIES_PER_MONTH))
+    costs = found["frontier"]["targets"][found["about"]["best_single"]]["cost"]
+    savings = monthly_savings(found, queries_per_month=QUERIES_PER_MONTH) if costs else ()
+    write_report(found, run / "report.html", savings=savings)
     out.print(render_table(found))
     return found
 
 
-def rivals(fit: Fit, config: FitConfig, confidence: Sequence[str] | None) -> list[Contender]:
+def rivals(data: Dataset, fit: Fit, config: FitConfig, confidence: Sequence[str] | None) -> list[Contender]:
     """Every contender but the one that the router itself is."""
     from forethought.evaluation import baselines, heads
 
     itself = {"stack": "stack", "logistic": "separate logistic heads", "trunk": "SharedTrunkNet"}[config.head]
-    every = [*baselines(confidence), *heads(fit.router.heads.features, config)]
+    every = [*baselines(data, confidence), *heads(fit.router.heads.features, config)]
     return [contender for contender in every if contender.name != itself]
 
 

@@ -42,17 +42,16 @@ def extract(
         shard: i/n extracts every n-th slice only, for job arrays.
         json: Print one JSON object.
     """
-    from forethought.activations import TransformersEncoder
     from forethought.activations import extract as extract_activations
+    from forethought.activations import load_encoder
     from forethought.cli.collect import parse_shard
     from forethought.data import default_pool, default_questions
-    from forethought.models import load
     from forethought.questions import read_questions
     from forethought.targets.pool import EncoderEntry, read_pool
 
     asked = read_questions(questions or default_questions())
     reader = EncoderEntry(model=encoder, system=system) if encoder else read_pool(pool or default_pool()).encoder
-    model = TransformersEncoder(load(reader.model, dtype=precision), system=reader.system)
+    model = load_encoder(reader.model, system=reader.system, dtype=precision)
     with progress("extract") as report:
         store = extract_activations(
             model,

@@ -76,9 +76,9 @@ def _write_report(found: dict[str, Any], out: Path) -> None:
 
 def _extract_all(pool: Pool, out: Path) -> tuple[Path, ...]:
     """Stores of the router's encoder and, where it is installed, of a foreign one."""
-    from forethought.activations import TransformersEncoder, extract
+    from forethought.activations import extract, load_encoder
     from forethought.data import default_questions
-    from forethought.models import list_models, load
+    from forethought.models import list_models
     from forethought.questions import read_questions
     from forethought.targets.pool import EncoderEntry
 
@@ -89,7 +89,7 @@ def _extract_all(pool: Pool, out: Path) -> tuple[Path, ...]:
     for entry in encoders:
         store = out / "activations" / entry.model
         with progress(f"extract {entry.model}") as report:
-            extract(TransformersEncoder(load(entry.model), system=entry.system), questions, store, report=report)
+            extract(load_encoder(entry.model, system=entry.system), questions, store, report=report)
         stores.append(store)
     return tuple(stores)
 

@@ -122,8 +122,9 @@ def difference(
 
     def gap(rows: Rows) -> float:
         success = truth.success[rows]
-        headroom = np.nanmean(np.nanmax(success, axis=1)) - np.nanmean(success[:, truth.best_single])
-        return float((_routed(success, predicted[rows]) - _routed(success, predicted_other[rows])) / headroom)
+        headroom = float(np.nanmean(np.nanmax(success, axis=1)) - np.nanmean(success[:, truth.best_single]))
+        gained = _routed(success, predicted[rows]) - _routed(success, predicted_other[rows])
+        return gained / headroom if headroom > 0 else float("nan")
 
     def auroc(rows: Rows) -> float:
         success = truth.success[rows]

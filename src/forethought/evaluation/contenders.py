@@ -101,10 +101,11 @@ class Head:
         return Scores(head.out_of_fold, head.scorer.predict_proba([block[parts.report] for block in blocks]))
 
 
-def baselines(confidence: Sequence[str] | None = None) -> list[Contender]:
+def baselines(data: Dataset, confidence: Sequence[str] | None = None) -> list[Contender]:
     """The contenders that never see an activation beyond the token embeddings.
 
     Args:
+        data: The data set; neighbours are sought among token embeddings where its first store holds them.
         confidence: The encoder's stated confidence in each question of the data set, where collected.
     """
     found: list[Contender] = [
@@ -112,8 +113,9 @@ def baselines(confidence: Sequence[str] | None = None) -> list[Contender]:
         Single("family mean", "family label", GroupMean, lambda data: data.groups),
         Single("length", "text", LengthProbe, lambda data: text_lengths(data.texts, data.encoder_tokens)),
         Single("TF-IDF + logistic", "text", TfidfProbe, lambda data: np.array(data.texts, dtype=object)),
-        Single("kNN on token embeddings", "text", NearestNeighbours, _token_embeddings),
     ]
+    if 0 in data.stores[0].layers and "mean" in data.stores[0].readouts:
+        found.append(Single("kNN on token embeddings", "text", NearestNeighbours, _token_embeddings))
     if confidence is not None:
         found.append(Single("verbalised confidence", "own words", VerbalisedConfidence, _words(confidence)))
     return found

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from forethought.errors import DataError
 from forethought.evaluation.cards import Card, Difference, Truth, difference, score_card
 from forethought.evaluation.contenders import Contender, Scores
 from forethought.evaluation.frontier import Frontier, frontier
@@ -197,5 +198,13 @@ def _zones(routed: Array, truth: Truth) -> dict[str, Any]:
         "agreement": plain(agreement_zones(truth.success, choice)),
         "near_misses": plain(near_misses(truth.success, routed, choice)),
         "pairwise_win_rate": pairwise_win_rate(truth.success, routed),
-        "auccc": plain(p_auccc(routed, truth.cost, truth.success)),
+        "auccc": _area(routed, truth),
     }
+
+
+def _area(routed: Array, truth: Truth) -> Any:
+    """P-AUCCC; None where it is undefined: all targets cost the same, or no question has a label from each."""
+    try:
+        return plain(p_auccc(routed, truth.cost, truth.success))
+    except DataError:
+        return None

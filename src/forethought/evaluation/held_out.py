@@ -56,6 +56,6 @@ def held_out_families(
     )
     cards = [
         score_card(contender.name, contender.signal, contender.scores(data, parts).report, truth, draws=draws)
-        for contender in [*baselines(), *heads(features, config)]
+        for contender in [*baselines(data), *heads(features, config)]
     ]
     return HeldOut(sorted(set(groups.tolist())), len(train), len(report), cards)

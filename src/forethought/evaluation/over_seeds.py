@@ -51,7 +51,7 @@ def over_seeds(data: Dataset, config: FitConfig, prices: PriceList, seeds: Itera
         single = int(np.nanargmax(np.nanmean(data.success[parts.train], axis=0)))
         truth = data.success[parts.report]
         cost = prices.cost(data.input_tokens[parts.report], data.output_tokens[parts.report])
-        contenders = [c for c in [*baselines(), *heads(features, split)] if c.name != "SharedTrunkNet"]
+        contenders = [c for c in [*baselines(data), *heads(features, split)] if c.name != "SharedTrunkNet"]
         for contender in contenders:
             predicted = contender.scores(data, parts).report
             choice = np.argmax(predicted, axis=1)

@@ -56,8 +56,8 @@ class FitConfig(BaseModel):
     shares: tuple[float, float, float] = (0.5, 0.2, 0.3)
     """Shares of training, certification and report."""
 
-    folds: Annotated[int, Field(ge=2)] = 5
-    """Folds for every out-of-fold prediction of the training part."""
+    folds: Annotated[int, Field(ge=3)] = 5
+    """Folds for every out-of-fold prediction of the training part; a stack needs three."""
 
     seed: int = 0
     """Seed of the split, the folds and the networks."""

@@ -96,12 +96,11 @@ class Router:
             FeatureError: What is installed is not what the heads were fitted on.
         """
         if self._encoder is None:
-            from forethought.activations import TransformersEncoder
-            from forethought.models import load
+            from forethought.activations import load_encoder
 
             description = self.manifest["encoder"]
-            self._encoder = TransformersEncoder(
-                load(description["source"], dtype=description["dtype"]), system=description["system"]
+            self._encoder = load_encoder(
+                description["source"], system=description["system"], dtype=description["dtype"]
             )
         return self._encoder
 

@@ -49,7 +49,10 @@ def guard(folder: str) -> Callable[[str, tuple[Any, ...]], None]:
     """An audit hook that refuses sockets, processes and writing outside `folder`."""
 
     def inside(path: Any) -> bool:
-        return isinstance(path, str | bytes | os.PathLike) and os.path.realpath(os.fsdecode(path)).startswith(folder)
+        if not isinstance(path, str | bytes | os.PathLike):
+            return False
+        real = os.path.realpath(os.fsdecode(path))
+        return real == folder or real.startswith(folder + os.sep)
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         if event.startswith(REFUSED):
@@ -73,7 +76,7 @@ def main() -> None:
     os.dup2(null, 1)
     os.write(channel, (cut_network() + "\n").encode())
     limit(task["limits"])
-    sys.addaudithook(guard(os.path.realpath(Path.cwd()) + os.sep))
+    sys.addaudithook(guard(os.path.realpath(Path.cwd())))
     scope = {"__name__": "candidate", "__builtins__": __builtins__}
     for part in ("code", "tests"):
         exec(compile(task[part], f"<{part}>", "exec"), scope)  # noqa: S102

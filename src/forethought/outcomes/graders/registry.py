@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import importlib
+from collections.abc import Callable
 from functools import cache
-from importlib.metadata import entry_points
-from typing import cast
 
 from forethought.errors import ConfigError
 from forethought.outcomes.graders.base import Grader
+from forethought.registry import Registry
 
-GROUP = "forethought.graders"
-BUILT_IN = {
-    "choice": "forethought.outcomes.graders.choice:ChoiceGrader",
-    "code": "forethought.outcomes.graders.code:CodeGrader",
-    "math": "forethought.outcomes.graders.math:MathGrader",
-    "number": "forethought.outcomes.graders.number:NumberGrader",
-    "text": "forethought.outcomes.graders.text:TextGrader",
-}
+_HERE = "forethought.outcomes.graders"
+
+graders: Registry[Callable[[], Grader]] = Registry(
+    "grader",
+    "forethought.graders",
+    {
+        "choice": f"{_HERE}.choice:ChoiceGrader",
+        "code": f"{_HERE}.code:CodeGrader",
+        "math": f"{_HERE}.math:MathGrader",
+        "number": f"{_HERE}.number:NumberGrader",
+        "text": f"{_HERE}.text:TextGrader",
+    },
+)
 
 
 @cache
@@ -27,12 +31,6 @@ def grader(name: str) -> Grader:
     Raises:
         ConfigError: No such grader, or `judge`, which needs a model to ask.
     """
-    if name in BUILT_IN:
-        module, _, member = BUILT_IN[name].partition(":")
-        return cast(Grader, getattr(importlib.import_module(module), member)())
-    plugins = {point.name: point for point in entry_points(group=GROUP)}
-    if name in plugins:
-        return cast(Grader, plugins[name].load()())
     if name == "judge":
         raise ConfigError("the judge grader needs a model: make JudgeGrader(ask) and pass it on by its name")
-    raise ConfigError(f"no grader {name!r}; there are {', '.join(sorted({*BUILT_IN, *plugins, 'judge'}))}")
+    return graders[name]()
