@@ -83,7 +83,7 @@ def answer_one(
     if not explain and decision.target is not None:
         response = callers.get(decision.target).respond([question], [0])[0]
         spent = f"({response.output_tokens} tokens, {response.seconds:.2f} s)"
-        out.print(f"  answer    {escape(response.text)}  [dim]{spent}[/dim]")
+        out.print(f"  answer: {escape(response.text)}  [dim]{spent}[/dim]")
         record["answer"] = response.text
     return record
 
@@ -95,10 +95,10 @@ def usable(router: Router, callers: Responders, question: Question) -> list[str]
 
 
 def print_decision(decision: Decision, out: Console = console) -> None:
-    """Print what was chosen, why, and what was expected of every target."""
+    """Print what was expected of every target (cost in USD per million such questions), what was chosen and why."""
     for prediction in decision.predictions:
         mark = "->" if prediction.target == decision.target else "  "
         length = "" if prediction.output_tokens is None else f"  {prediction.output_tokens:5.1f} tokens"
-        price = "" if prediction.cost_usd is None else f"  {prediction.cost_usd * 1e6:6.1f} USD per million questions"
-        out.print(f"  {mark} {escape(prediction.target):20s} P(success) {prediction.success:.2f}{length}{price}")
-    out.print(f"  why       {escape(decision.reason)}")
+        price = "" if prediction.cost_usd is None else f"  ${prediction.cost_usd * 1e6:.2f}/M"
+        out.print(f"  {mark} {escape(prediction.target):20s} P {prediction.success:.2f}{length}{price}")
+    out.print(f"  why: {escape(decision.reason)}")
