@@ -1,4 +1,4 @@
-"""A real distribution adds a scorer, a grader and a policy by entry points, and a router made of them is served."""
+"""A real distribution adds an encoder, a scorer, a grader and a policy by entry points; a router made of them serves."""
 
 from __future__ import annotations
 
@@ -46,12 +46,13 @@ def used(site, fitted, tmp_path_factory):
     return json.loads(done.stdout), folder / "foreign"
 
 
-def test_a_plugin_scorer_and_policy_decide(used):
+def test_plugins_read_score_and_decide(used):
+    """The encoder counts letters, the scorer likes the k-th target best at k letters a, the policy takes the best."""
     found, _ = used
-    # Centres lie at 0, 1, 2, ... times one vector: the question at 0 likes the first best, the third is the median.
-    assert found["target"] == "middling"
-    assert found["rule"] == "median"
-    assert found["reason"].endswith("the one in the middle")
+    assert found["targets"] == ["north", "south", "dear"]
+    assert found["rule"] == "rank"
+    assert found["reason"].endswith("the one of that rank")
+    assert found["encoder"] == "forethought_test_plugin.encoder"
     assert found["scorer"] == "forethought_test_plugin.scorer"
 
 
@@ -60,11 +61,11 @@ def test_a_plugin_grader_grades(used):
 
 
 def test_plugins_stand_beside_the_built_in_names(used):
-    assert {"argmax", "median", "value"} <= set(used[0]["policies"])
+    assert {"argmax", "rank", "value"} <= set(used[0]["policies"])
 
 
 def test_without_the_plugin_its_artifact_is_refused_by_name(used):
     manifest, _, _ = load_artifact(used[1])
     assert manifest["scorer"]["kind"] == "nearest-centre"
-    with pytest.raises(ConfigError, match=r"'(median|nearest-centre)'"):
+    with pytest.raises(ConfigError, match=r"'(rank|nearest-centre)'"):
         Router.load(used[1])

@@ -14,11 +14,13 @@ from forethought.probes import (
     LengthProbe,
     LogisticHeads,
     NearestNeighbours,
+    PlattCalibrator,
     SharedResidualRidge,
     StackedHead,
     TfidfFeatures,
     TfidfProbe,
     choose_layers,
+    out_of_fold,
     text_lengths,
 )
 
@@ -53,11 +55,11 @@ def length(table: Table, split: Split) -> Array:
 
 
 def level(table: Table, split: Split) -> Array:
-    return logistic(table.level, table, split)
+    return few_features(table.level, table, split)
 
 
 def level_and_subject(table: Table, split: Split) -> Array:
-    return logistic(np.hstack([table.level, table.subject]), table, split)
+    return few_features(np.hstack([table.level, table.subject]), table, split)
 
 
 def tfidf(table: Table, split: Split) -> Array:
@@ -72,7 +74,11 @@ def neighbours(table: Table, split: Split) -> Array:
 
 
 def activations_logistic(table: Table, split: Split) -> Array:
-    return logistic(table.block(split.layers["mean"], "mean"), table, split)
+    """Separate heads, each with the C of its best AUROC, and calibrated: AUROC does not see the scale, routing does."""
+    X, Y = table.block(split.layers["mean"], "mean"), table.success[split.train]
+    calibrator = PlattCalibrator().fit(logit(out_of_fold(LogisticHeads, X[split.train], Y, split.inner)), Y)
+    heads = LogisticHeads().fit(X[split.train], Y, folds=split.inner)
+    return calibrator.transform(logit(heads.predict_success(X[split.test])))
 
 
 def ridge(table: Table, split: Split, readout: str) -> Array:
@@ -93,12 +99,18 @@ def stack(table: Table, split: Split, *, activations: bool, text: bool) -> Array
 
 def own_probes(table: Table, split: Split) -> Array:
     """The targets' own probes, recorded, recalibrated jointly: seven logits into seven heads."""
-    return logistic(table.own, table, split)
+    return few_features(table.own, table, split)
 
 
-def logistic(X: Array, table: Table, split: Split) -> Array:
-    heads = LogisticHeads().fit(X[split.train], table.success[split.train], folds=split.inner)
+def few_features(X: Array, table: Table, split: Split) -> Array:
+    """Logistic heads on so few features that no penalty has to be chosen."""
+    heads = LogisticHeads(Cs=(1.0,)).fit(X[split.train], table.success[split.train])
     return heads.predict_success(X[split.test])
+
+
+def logit(p: Array) -> Array:
+    clipped = np.clip(p, 1e-6, 1 - 1e-6)
+    return np.log(clipped / (1 - clipped))
 
 
 TEXT: Mapping[str, Contender] = {

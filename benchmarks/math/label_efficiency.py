@@ -11,6 +11,8 @@ from table import Array, Table
 from forethought.probes import LogisticHeads
 
 DRAWS = 6
+C = 0.05
+"""Inverse penalty of the heads, fixed beforehand: a hundred labels cannot choose one."""
 
 
 def recalibrated(table: Table, splits: Sequence[Split], n: int, *, seed: int) -> Array:
@@ -20,7 +22,7 @@ def recalibrated(table: Table, splits: Sequence[Split], n: int, *, seed: int) ->
     for split in splits:
         for draw in success:
             rows = rng.choice(split.train, n, replace=False)
-            heads = LogisticHeads().fit(table.own[rows], table.success[rows])
+            heads = LogisticHeads(Cs=(C,)).fit(table.own[rows], table.success[rows])
             choice = heads.predict_success(table.own[split.test]).argmax(axis=1)
             draw[split.test] = table.success[split.test, choice]
     return success.mean(axis=0)

@@ -108,7 +108,7 @@ def read_own(path: Path, targets: Sequence[str]) -> Array:
     for target in targets:
         found = [name for name in frame.columns if name.startswith((f"{target}|greedy", f"{target}|one"))]
         if len(found) != 1:
-            raise DataError(f"{path} must have one score of single answers of {target}, got {found}")
+            raise DataError(f"{path} must have one score of single answers of {target!r}, got {found}")
         p = np.clip(frame[found[0]].to_numpy().astype(np.float64), 1e-4, 1 - 1e-4)
         columns.append(np.log(p / (1 - p)))
     return np.column_stack(columns)

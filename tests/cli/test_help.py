@@ -49,6 +49,8 @@ def test_a_users_error_is_one_line_without_a_traceback(tmp_path):
         (["fit", "x", "--shares", "1", "2", "3"], "shares must be positive and sum to 1"),
         (["fit", "x", "--head", "forest"], "head: Input should be 'stack', 'logistic' or 'trunk', got 'forest'"),
         (["collect", "x", "--shard", "half"], "shard must look like i/n"),
+        (["collect", "x", "--limit", "0"], "limit must be >= 1, got 0"),
+        (["collect", "x", "--questions", "/dev/null"], "no questions"),
         (["collect", "x", "--pool", "absent.toml"], "no pool file at absent.toml"),
         (["collect", "x", "--targets", "nobody"], "no target 'nobody' in the pool"),
         (["collect", "x", "--questions", "absent.jsonl"], "absent.jsonl"),

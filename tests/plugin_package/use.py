@@ -9,27 +9,35 @@ from dataclasses import replace
 import numpy as np
 
 from forethought import Question, Router
+from forethought.activations import load_encoder
 from forethought.allocation import policies, policy_from
 from forethought.outcomes import grader
-from forethought.probes import scorer_from_state
+from forethought.probes import TokenScorer, scorer_from_state
+from forethought.router import FeatureBlocks
 
 router = Router.load(sys.argv[1])
-widths = [np.zeros((1, 12), dtype=np.float32) for _ in router.heads.features.specs]
-blocks = [*widths, router.heads.features.text.transform(["a question"])]
-centres = np.arange(5)[:, None] * np.ones((1, 12))
-scorer = scorer_from_state({"kind": "nearest-centre"}, {"centres": centres})
-policy = policy_from("median", {"rank": 2.0})
-built = Router(replace(router.heads, scorer=scorer), policy, router.prices, manifest=router.manifest)
+encoder = load_encoder("letters:latin")
+targets = np.arange(5)
+heads = replace(
+    router.heads,
+    features=FeatureBlocks((encoder.spec((1,), "last"),)),
+    scorer=scorer_from_state({"kind": "nearest-centre"}, {"centres": targets[:, None] * np.eye(26)[:1]}),
+    tokens=TokenScorer(np.zeros((26, 5)), np.ones(5), np.ones(5), np.zeros(5), np.full(5, 9.0)),
+)
+source = {"source": encoder.name, "dtype": "float32", "system": None}
+built = Router(heads, policy_from("rank", {"rank": 4.0}), router.prices, manifest={"encoder": source})
 built.save(sys.argv[2])
+
 loaded = Router.load(sys.argv[2])
-decision = loaded.decide(blocks, 5.0)
+decisions = [loaded.route(text) for text in ("the", "a", "banana")]
 question = Question.ask("Which city?", answers=("Paris",), grader="shouting")
 json.dump(
     {
         "policies": policies.names,
-        "target": decision.target,
-        "rule": decision.rule,
-        "reason": decision.reason,
+        "targets": [decision.target for decision in decisions],
+        "rule": decisions[0].rule,
+        "reason": decisions[0].reason,
+        "encoder": type(loaded.encoder).__module__,
         "scorer": type(loaded.heads.scorer).__module__,
         "grades": [grader(question.grader).grade(question, text).verdict for text in ("PARIS", "Paris", " ")],
     },

@@ -112,9 +112,20 @@ def _collect_confidence(out: Path, pool: Pool, name: str, questions: Sequence[Qu
 
 
 def spread(questions: list[Question], limit: int | None, seed: int) -> list[Question]:
-    """So many questions drawn by a seed and spread over the groups, in their original order; None keeps all."""
+    """So many questions drawn by a seed and spread over the groups, in their original order; None keeps all.
+
+    Raises:
+        ConfigError: A limit under 1.
+        DataError: No questions.
+    """
     import numpy as np
 
+    from forethought.errors import ConfigError, DataError
+
+    if limit is not None and limit < 1:
+        raise ConfigError(f"limit must be >= 1, got {limit}")
+    if not questions:
+        raise DataError("no questions; at least one is needed")
     if limit is None or limit >= len(questions):
         return questions
     order = np.random.default_rng(seed).permutation(len(questions))

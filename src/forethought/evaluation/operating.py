@@ -84,22 +84,25 @@ def operating_rows(
 
 
 def _chosen(data: Dataset, fit: Fit, prices: PriceList) -> dict[str, Policy]:
-    """Settings by name, chosen on out-of-fold predictions of the training part."""
+    """Settings by name, chosen on out-of-fold predictions of the training part.
+
+    Where a cost is to be matched, what the encoder's own prefill costs is taken off first.
+    """
     rows, heads = fit.parts.train, fit.router.heads
     block = heads.features.read(data.stores, data.take(rows))[0]
     expected = prices.cost(heads.lengths.predict(data.encoder_tokens[rows]), heads.tokens.predict_proba([block]))
     Y = data.success[rows]
     points = operating_points(value_settings(expected)[::-1], fit.head.out_of_fold, expected, Y)
     single = best_single(Y)
-    equal_cost = float(np.nanmean(expected[:, single]))
+    affordable = float(np.nanmean(expected[:, single]) - prices.encoder_cost(data.encoder_tokens[rows]).mean())
     most_accurate = max(points, key=lambda point: point.accuracy)
     as_good = [p for p in points if p.accuracy >= float(np.nanmean(Y[:, single]))] or [most_accurate]
     chosen = {
         "most accurate": most_accurate.policy,
         "as good as best single": min(as_good, key=lambda point: point.cost).policy,
     }
-    if any(point.cost <= equal_cost for point in points):
-        chosen["as dear as best single"] = choose_point(points, max_cost=equal_cost).policy
+    if any(point.cost <= affordable for point in points):
+        chosen["as dear as best single"] = choose_point(points, max_cost=affordable).policy
     return chosen
 
 

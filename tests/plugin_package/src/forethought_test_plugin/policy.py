@@ -6,12 +6,12 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Median:
+class Rank:
     """Choose the target whose P(success) has the asked rank."""
 
     rank: float
-    name = "median"
-    because = "the one in the middle"
+    name = "rank"
+    because = "the one of that rank"
 
     @property
     def setting(self):
