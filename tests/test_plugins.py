@@ -1,4 +1,4 @@
-"""A real distribution adds an encoder, a scorer, a grader and a policy by entry points; a router made of them serves."""
+"""A real distribution adds an encoder, a scorer, a grader and a policy; a router made of them serves."""
 
 from __future__ import annotations
 
