@@ -122,6 +122,15 @@ def test_within_one_group_is_the_plain_criterion():
         assert one == fisher_separability(X, y, kind=kind, permutations=20)
 
 
+def test_groups_are_permuted_apart_from_one_another():
+    """Groups whose rows stand in one order, such as the same countries twice, are no single group."""
+    X, y = two_classes(shift=0.0)
+    once = within_group_fisher(X, y, ["a"] * 200, permutations=20)
+    twice = within_group_fisher(np.vstack([X, X]), np.tile(y, 2), ["a"] * 200 + ["b"] * 200, permutations=20)
+    assert pytest.approx(once.J) == twice.J
+    assert twice.null_mean != pytest.approx(once.null_mean)
+
+
 def test_groups_that_say_nothing_are_left_out():
     X, y = two_classes()
     more = np.vstack([X, X[:20] + 100])

@@ -50,7 +50,7 @@ def test_the_base_rate_closes_nothing_and_ranks_nothing():
 def test_the_gap_is_undefined_without_headroom():
     same = np.tile(SUCCESS[:, :1], (1, 2))
     assert score_card("any", "labels", RIGHT, truth(same), draws=100).gap is None
-    assert np.isnan(difference("right", RIGHT, "wrong", WRONG, truth(same), draws=50).gap.value)
+    assert difference("right", RIGHT, "wrong", WRONG, truth(same), draws=50).gap is None
 
 
 def test_missing_labels_are_left_out_and_not_wrong():
@@ -82,3 +82,14 @@ def test_whole_clusters_are_drawn():
     narrow = score_card("a", "s", RIGHT[:40], once, draws=400).accuracy
     wide = score_card("a", "s", RIGHT[rows], tenfold, draws=400).accuracy
     assert wide.high - wide.low == pytest.approx(narrow.high - narrow.low, rel=0.15)
+
+
+def test_calibration_error_allows_for_no_more_noise_than_the_trials_leave():
+    """Rates over 40 samples are nearly exact: an error of .05 is seen, which one sample each would hide."""
+    rng = np.random.default_rng(5)
+    p = rng.uniform(0.2, 0.8, (400, 1))
+    rates = rng.binomial(40, p - 0.05) / 40
+    many = Truth(rates, np.ones_like(p), np.array(["g"] * 400), 0, np.arange(400), np.full((400, 1), 40.0))
+    once = Truth(rates, np.ones_like(p), np.array(["g"] * 400), 0, np.arange(400))
+    assert many.calibration_error(p, 0) == pytest.approx(0.05, abs=0.02)
+    assert once.calibration_error(p, 0) < many.calibration_error(p, 0) - 0.02

@@ -103,6 +103,19 @@ def test_violations_stay_within_delta(p_value, true_losses):
     assert violations <= most_allowed(delta, runs)
 
 
+@pytest.mark.parametrize("p_value", ["betting", "hoeffding_bentkus"])
+def test_rows_sorted_by_family_prove_nothing_false(p_value):
+    """Half the families win, half lose more; the mean loss exceeds the tolerance."""
+    rng = np.random.default_rng(11)
+    drift = np.repeat([-0.15, 0.20], 300)
+    runs, violations = 200, 0
+    for _ in range(runs):
+        lost = np.where(rng.random(600) < np.abs(drift), np.sign(drift), 0.0)
+        found = learn_then_test((lost[:, None] + 1) / 2, tolerance=map_tolerance(0.02), delta=0.1, p_value=p_value)
+        violations += found.index is not None
+    assert violations <= most_allowed(0.1, runs)
+
+
 def test_testing_stops_at_the_first_failure():
     losses = np.zeros((200, 4))
     losses[:, 2] = 1.0

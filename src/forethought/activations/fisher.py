@@ -94,7 +94,10 @@ def within_group_fisher(
     parts = [part for part in parts if 2 <= right[part].sum() <= part.sum() - 2]
     if not parts:
         raise DataError(f"separability needs two rows of either class; {int(right.sum())} of {len(right)} are right")
-    criterion = [_parts_of_j(rows[part], _shuffled(right[part], permutations), kind, bias_corrected) for part in parts]
+    rng = np.random.default_rng(_SEED)
+    criterion = [
+        _parts_of_j(rows[part], _shuffled(right[part], permutations, rng), kind, bias_corrected) for part in parts
+    ]
     numerator, denominator = np.sum(criterion, axis=0)
     J = np.divide(numerator, denominator, out=np.full_like(numerator, np.nan), where=denominator > 0)
     n1 = sum(int(right[part].sum()) for part in parts)
@@ -116,9 +119,8 @@ def _checked(X: ArrayLike, y: ArrayLike, groups: ArrayLike, kind: str) -> tuple[
     return rows[present], labels[present] > 0.5, member[present]
 
 
-def _shuffled(right: np.ndarray, permutations: int) -> FloatArray:
+def _shuffled(right: np.ndarray, permutations: int, rng: np.random.Generator) -> FloatArray:
     """Labels as given, then permuted, (1 + permutations, n)."""
-    rng = np.random.default_rng(_SEED)
     return np.stack([right, *(rng.permutation(right) for _ in range(permutations))]).astype(np.float64)
 
 

@@ -38,11 +38,12 @@ def study(out: Path = Path("runs/study"), *, seed: int = 0, draws: int = 2000) -
     from forethought.router import FitConfig
     from forethought.targets.pool import read_pool
 
+    config = FitConfig(seed=seed)
+    _check_same_study(out, config, draws)
     pool = read_pool(default_pool())
     stores = _extract_all(pool, out)
     inputs = Inputs(stores)
-    config = FitConfig(seed=seed)
-    if not (out / "router").exists():
+    if not (out / "fit").exists():  # written after the router: one without it was killed in between
         run_fit(out, inputs, config)
     found = _resumed(out / "evaluation.json", lambda: run_evaluation(out, inputs, draws))
     parts = {
@@ -58,6 +59,23 @@ def study(out: Path = Path("runs/study"), *, seed: int = 0, draws: int = 2000) -
     write_json(out / "evaluation.json", found)
     _write_report(found, out)
     console.print(f"study in {out}: report.html, evaluation.json, frontier.png")
+
+
+def _check_same_study(out: Path, config: FitConfig, draws: int) -> None:
+    """A run is resumed only under the settings it was begun with, or its record would name the wrong ones.
+
+    Raises:
+        ConfigError: The folder holds a study of another seed, other settings or other draws.
+    """
+    from forethought.artifacts import atomic_write
+    from forethought.errors import ConfigError
+
+    begun, asked = out / "study.json", {"config": config.model_dump(mode="json"), "draws": draws}
+    if not begun.exists():
+        with atomic_write(begun) as temporary:
+            temporary.write_text(json.dumps(asked, indent=1) + "\n")
+    elif json.loads(begun.read_text()) != asked:
+        raise ConfigError(f"{out} holds a study of other settings than seed {config.seed}, {draws} draws: see {begun}")
 
 
 def _write_report(found: dict[str, Any], out: Path) -> None:
@@ -111,7 +129,7 @@ def _seeds(inputs: Inputs, config: FitConfig) -> Any:
     from forethought.evaluation import over_seeds
 
     data = inputs.dataset(config)
-    return over_seeds(data, config, inputs.price_list([t.name for t in data.targets]), seeds=range(1, 6))
+    return over_seeds(data, config, inputs.price_list([t.name for t in data.targets]), seeds=range(1, 4))
 
 
 def _resumed(path: Path, compute: Callable[[], Any]) -> Any:

@@ -33,6 +33,7 @@ class Truth:
         groups: Shape (n,).
         best_single: Column of the target that was best on the training part.
         clusters: Connected component of each row, shape (n,).
+        trials: Samples behind each label, one number or shape (n, K): a rate over many is less noisy.
     """
 
     success: Array
@@ -40,9 +41,15 @@ class Truth:
     groups: NDArray[np.str_]
     best_single: int
     clusters: Rows
+    trials: int | Array = 1
 
     def __len__(self) -> int:
         return len(self.success)
+
+    def calibration_error(self, predicted: Array, k: int) -> float:
+        """Debiased ECE of target k."""
+        trials = np.broadcast_to(self.trials, self.success.shape)[:, k]
+        return debiased_ece(self.success[:, k], predicted[:, k], trials=trials)
 
     def interval(self, statistic: Callable[[Rows], float], draws: int) -> Interval:
         """Bootstrap a statistic of row indices, whole components at a time."""
@@ -91,7 +98,7 @@ def score_card(name: str, signal: str, predicted: Array, truth: Truth, *, draws:
             lambda rows: _mean_within(truth.success[rows], predicted[rows], truth.groups[rows]), draws // 5
         ),
         brier=truth.interval(lambda rows: brier(truth.success[rows], predicted[rows]), draws),
-        ece=float(np.mean([debiased_ece(truth.success[:, k], predicted[:, k]) for k in range(predicted.shape[1])])),
+        ece=float(np.mean([truth.calibration_error(predicted, k) for k in range(predicted.shape[1])])),
         accuracy=truth.interval(lambda rows: float(np.nanmean(obtained[rows])), draws),
         gap=gap_interval(truth.success, choice, truth.best_single, clusters=truth.clusters, draws=draws),
         disagree=agreement_zones(truth.success, choice).accuracy,
@@ -107,11 +114,15 @@ def _mean_within(success: Array, predicted: Array, groups: NDArray[np.str_]) -> 
 
 @dataclass(frozen=True)
 class Difference:
-    """How much more of the gap one contender captures than another, paired by question."""
+    """How much more of the gap one contender captures than another, paired by question.
+
+    Attributes:
+        gap: None where the headroom is not established, as in `Card`.
+    """
 
     name: str
     other: str
-    gap: Interval
+    gap: Interval | None
     auroc: Interval
 
 
@@ -130,7 +141,10 @@ def difference(
         success = truth.success[rows]
         return mean_auroc(success, predicted[rows]) - mean_auroc(success, predicted_other[rows])
 
-    return Difference(name, other, truth.interval(gap, draws), truth.interval(auroc, draws))
+    choice = np.argmax(predicted, axis=1)
+    alone = gap_interval(truth.success, choice, truth.best_single, clusters=truth.clusters, draws=draws)
+    between = None if alone is None else truth.interval(gap, draws)
+    return Difference(name, other, between, truth.interval(auroc, draws))
 
 
 def _routed(success: Array, predicted: Array) -> float:

@@ -138,7 +138,7 @@ def report_truth(data: Dataset, fit: Fit, prices: PriceList) -> Truth:
     rows = fit.parts.report
     cost = prices.cost(data.input_tokens[rows], data.output_tokens[rows])
     clusters = components(data.take(rows))
-    return Truth(data.success[rows], cost, data.groups[rows], fit.best_single, clusters)
+    return Truth(data.success[rows], cost, data.groups[rows], fit.best_single, clusters, data.trials[rows])
 
 
 def router_predictions(data: Dataset, fit: Fit) -> Array:

@@ -53,6 +53,7 @@ def held_out_families(
         groups=groups,
         best_single=int(np.nanargmax(np.nanmean(data.success[train], axis=0))),
         clusters=np.unique(groups, return_inverse=True)[1],
+        trials=data.trials[report],
     )
     cards = [
         score_card(contender.name, contender.signal, contender.scores(data, parts).report, truth, draws=draws)

@@ -35,14 +35,14 @@ class TargetReliability:
 
 def target_reliability(data: Dataset, fit: Fit, routed: Array, truth: Truth) -> list[TargetReliability]:
     """Compare stated and observed success of every target."""
-    labels, raw = data.success[fit.parts.train], fit.head.raw_out_of_fold
+    labels, trials, raw = data.success[fit.parts.train], data.trials[fit.parts.train], fit.head.raw_out_of_fold
     return [
         TargetReliability(
             target.name,
             before=reliability_curve(labels[:, k], raw[:, k], BINS),
             after=reliability_curve(truth.success[:, k], routed[:, k], BINS),
-            ece_before=debiased_ece(labels[:, k], raw[:, k]),
-            ece_after=debiased_ece(truth.success[:, k], routed[:, k]),
+            ece_before=debiased_ece(labels[:, k], raw[:, k], trials=trials[:, k]),
+            ece_after=truth.calibration_error(routed, k),
         )
         for k, target in enumerate(data.targets)
     ]

@@ -10,7 +10,7 @@ import numpy as np
 
 from forethought.metrics import Interval, mean_auroc, paired_bootstrap
 from forethought.outcomes import components
-from forethought.probes import LogisticHeads, choose_layers
+from forethought.probes import LayerMean, LogisticHeads, choose_layers
 from forethought.router import Dataset, FitConfig, split_parts
 
 Strategy = Literal["fisher", "cv_auc", "exhaustive", "all_layers"]
@@ -60,6 +60,8 @@ def compare_strategies(
         choice = choose_layers(training, data.success[parts.train], strategy, parts.folds)
         pick = choice.shared
         X = np.hstack([blocks[layer, readout] for layer in pick.layers])
+        if pick.fusion == "mean":
+            X = LayerMean(len(pick.layers)).fit(X[parts.train]).transform(X)
         head = LogisticHeads().fit(X[parts.train], data.success[parts.train], folds=parts.folds)
         predicted = head.predict_success(X[parts.report])
 

@@ -19,7 +19,8 @@ def betting_p(losses: FloatArray, tolerance: float) -> float:
     Hoeffding-Bentkus. Bets do not depend on the tolerance, so p falls as the tolerance grows.
 
     Args:
-        losses: In [0, 1], shape (n,), in an order fixed without looking at them.
+        losses: In [0, 1], shape (n,), in an order drawn at random without looking at them: sorted by
+            kind of question, the bound holds for the first kind alone.
         tolerance: In (0, 1).
 
     Returns:

@@ -40,12 +40,7 @@ def components(questions: Sequence[Question]) -> IntArray:
     _check_ids(questions)
     keys: dict[tuple[str, str], int] = {}
     edges = [
-        (row, keys.setdefault(key, len(keys)))
-        for row, question in enumerate(questions)
-        for key in (
-            ("text", normalised_text(question.text)),
-            *(("entity", normalised_text(e)) for e in question.entities),
-        )
+        (row, keys.setdefault(key, len(keys))) for row, question in enumerate(questions) for key in _ties(question)
     ]
     if not edges:
         return np.empty(0, dtype=np.int64)

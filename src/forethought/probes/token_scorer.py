@@ -49,15 +49,16 @@ class TokenScorer:
         if X.ndim != 2 or X.shape[1] != len(self.coef):
             raise FeatureError(f"token head expects features of shape (n, {len(self.coef)}), got {X.shape}")
         logarithm = np.dot(X, self.coef) + self.intercept
-        # One NaN or infinity makes the sum one, at a third of the price of looking at each.
-        if not math.isfinite(logarithm.sum()):
+        # One NaN or infinity makes the sum of squares one, at half the price of looking at each.
+        if not math.isfinite(np.vdot(logarithm, logarithm)):
             raise FeatureError("features hold NaN or infinite values; the token head takes finite ones only")
         np.minimum(logarithm, self._ceiling, out=logarithm)
         np.exp(logarithm, out=logarithm)
         logarithm *= self.smearing
         logarithm -= 1.0
         np.maximum(logarithm, self.low, out=logarithm)
-        return np.minimum(logarithm, self.high, out=logarithm)
+        tokens: FloatArray = np.minimum(logarithm, self.high, out=logarithm)
+        return tokens
 
     @cached_property
     def _ceiling(self) -> FloatArray:

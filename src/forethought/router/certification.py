@@ -91,7 +91,8 @@ def certify(
 
     The loss of a question is the safe setting's success minus the chosen one's, in [-1, 1]
     (Learn-then-Test, arXiv 2110.01052, with fixed-sequence testing). Questions where either
-    label is missing are left out.
+    label is missing are left out. The test counts questions as independent: those that share an
+    entity are not quite, so with large components `delta` is a little optimistic.
 
     Args:
         path: Settings from safe to thrifty, fixed on other data; the first is the safe one.
@@ -119,8 +120,7 @@ def _family(family: str, cost: Array) -> list[Policy]:
         case "tolerance":
             return [Tolerance(float(tau)) for tau in np.linspace(0, 1, 41)]
         case _:
-            bounds = float(cost.mean(axis=0).min()), float(cost.mean(axis=0).max())
-            return [Utility(float(lam), *bounds) for lam in np.linspace(0, 1, 41)]
+            return [Utility.normalised_by(float(lam), cost) for lam in np.linspace(0, 1, 41)]
 
 
 def _obtained(policy: Policy, success: Array, cost: Array, labels: Array) -> Array:

@@ -27,7 +27,7 @@ class FitConfig(BaseModel):
     """Shared + residual ridges stacked over blocks, separate logistic heads, or SharedTrunkNet."""
 
     layers: Literal["fisher", "cv_auc", "exhaustive", "all_layers"] = "cv_auc"
-    """How the layer of each readout is chosen, on the training part alone."""
+    """How the layer of each readout is chosen, on the training part alone; `all_layers` puts all side by side."""
 
     readouts: tuple[str, ...] = ("last", "mean")
     """Readouts offered to the head, one block each."""

@@ -50,13 +50,15 @@ def recalibrate(router: Router, data: Dataset, *, say: Callable[[str], None] = l
     heads = LogisticHeads().fit(logit(before), data.success, data.trials)
     scorer = RecalibratedScorer(router.heads.scorer, heads.coef_, heads.intercept_)
     after = scorer.predict_proba(blocks)
-    say(_summary("before", data.success, before))
-    say(_summary("after, on the same labels", data.success, after))
+    say(_summary("before", data, before))
+    say(_summary("after, on the same labels", data, after))
     kept = {key: value for key, value in router.manifest.items() if key != "certificate"}
     manifest = {**kept, "recalibrated": {"from": router.artifact, "n": labelled}}
     return Router(replace(router.heads, scorer=scorer), router.policy, router.prices, manifest=manifest)
 
 
-def _summary(when: str, success: np.ndarray, predicted: np.ndarray) -> str:
-    error = np.mean([debiased_ece(success[:, k], predicted[:, k]) for k in range(success.shape[1])])
-    return f"calibration {when}: debiased ECE {error:.3f}, Brier {brier(success, predicted):.3f} (n={len(success)})"
+def _summary(when: str, data: Dataset, predicted: np.ndarray) -> str:
+    columns = zip(data.success.T, predicted.T, data.trials.T, strict=True)
+    error = np.mean([debiased_ece(y, p, trials=trials) for y, p, trials in columns])
+    score, n = brier(data.success, predicted), len(data.success)
+    return f"calibration {when}: debiased ECE {error:.3f}, Brier {score:.3f} (n={n})"

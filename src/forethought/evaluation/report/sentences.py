@@ -210,8 +210,8 @@ def _saving(cost: Found) -> str:
 
 
 def _difference(evaluation: Evaluated, other: str) -> Found | None:
-    pairs = [d for d in evaluation["differences"] if d["name"] == ROUTER and d["other"] == other]
-    return pairs[0]["gap"] if pairs and pairs[0]["gap"]["value"] is not None else None
+    gaps = [d["gap"] for d in evaluation["differences"] if d["name"] == ROUTER and d["other"] == other]
+    return gaps[0] if gaps and gaps[0] and gaps[0]["value"] is not None else None
 
 
 def _zero(found: Found) -> str:
