@@ -23,12 +23,18 @@ VERBS = (
     "fit",
     "calibrate",
     "evaluate",
+    "difficulty",
     "route",
     "report",
     "bench",
 )
 
-app = App(name="forethought", help=__doc__, version=lambda: version("forethought"), help_format="markdown")
+app = App(
+    name="forethought",
+    help="Know before you generate: spend LLM inference compute only where it pays.",
+    version=lambda: version("forethought"),
+    help_format="markdown",
+)
 for _verb in VERBS:
     app.command(f"forethought.cli.{_verb}:{'app' if _verb == 'models' else _verb}", name=_verb)
 
