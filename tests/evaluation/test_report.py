@@ -127,7 +127,7 @@ def test_verdict_says_who_wins_and_whether_that_is_noise(evaluation: dict[str, A
     row = difference_from(evaluation, "TF-IDF + logistic")
     row["gap"] = {"value": 0.1, "low": 0.02, "high": 0.18, "n": 780}
     said = " ".join(verdict(evaluation))
-    assert "captures +10.0 [+2.0, +18.0] points more of the gap: the interval excludes zero" in said
+    assert "TF-IDF + logistic: +10.0 [+2.0, +18.0] points of the gap; the interval excludes zero" in said
     row["gap"]["low"] = -0.02
     said = " ".join(verdict(evaluation))
     assert "the interval includes zero, so on these questions the two cannot be told apart" in said

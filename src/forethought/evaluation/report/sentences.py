@@ -174,6 +174,8 @@ def _winner(evaluation: Evaluated) -> str:
     first = order[0]
     if first["name"] == ROUTER:
         return f"Of {len(order)} contenders {ROUTER} is the most accurate; {order[1]['name']} comes second."
+    if first in without_activations(evaluation):
+        return f"Of {len(order)} contenders {first['name']} is the most accurate, and it never runs the encoder."
     gap = _difference(evaluation, first["name"])
     apart = "" if gap is None else f" ({ROUTER} minus it: {ranged(gap, points)} points of the gap, {_zero(gap)})"
     return f"Of {len(order)} contenders {first['name']} is the most accurate, not {ROUTER}{apart}."
@@ -189,8 +191,8 @@ def _against_plain(evaluation: Evaluated) -> str:
         else "so on these questions the two cannot be told apart"
     )
     return (
-        f"Against the best contender that never runs the encoder, {rivals[0]['name']}, {ROUTER} captures "
-        f"{ranged(gap, points)} points more of the gap: {_zero(gap)}, {conclusion}."
+        f"{ROUTER} minus the best contender that never runs the encoder, {rivals[0]['name']}: {ranged(gap, points)} "
+        f"points of the gap; {_zero(gap)}, {conclusion}."
     )
 
 
