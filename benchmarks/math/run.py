@@ -104,7 +104,7 @@ def gap_figures(table: Table, routed: Mapping[str, Array], single: Array, draws:
     return {
         "gap_captured": by_name["probe"].above(by_name[text].value, f"gap_captured_text ({text})"),
         "gap_captured_text": by_name[text],
-        "gap_difference": difference.above(0),
+        "gap_difference": difference.surely_above(0),
         **{f"gap_{name}": value for name, value in by_name.items() if name != "probe"},
         "accuracy_best_single": base,
         "accuracy_oracle": ceiling,

@@ -48,6 +48,10 @@ class Figure:
         """The same figure with a lower limit as its goal."""
         return type(self)(self.value, self.low, self.high, self.n, f">= {limit:g}", self.value >= limit)
 
+    def surely_above(self, limit: float) -> Self:
+        """The same figure with the goal that its whole interval lies above a value."""
+        return replace(self, goal=f"interval > {limit:g}", met=self.low is not None and self.low > limit)
+
     def above(self, limit: float, name: str = "") -> Self:
         """The same figure with a value to beat as its goal, said by `name` where that is another figure."""
         return type(self)(self.value, self.low, self.high, self.n, f"> {name or f'{limit:g}'}", self.value > limit)
