@@ -50,7 +50,8 @@ class Figure:
 
     def surely_above(self, limit: float) -> Self:
         """The same figure with the goal that its whole interval lies above a value."""
-        return replace(self, goal=f"interval > {limit:g}", met=self.low is not None and self.low > limit)
+        sure = self.low is not None and self.low > limit
+        return type(self)(self.value, self.low, self.high, self.n, f"interval > {limit:g}", sure)
 
     def above(self, limit: float, name: str = "") -> Self:
         """The same figure with a value to beat as its goal, said by `name` where that is another figure."""
