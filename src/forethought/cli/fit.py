@@ -71,8 +71,9 @@ def certificate_sentence(certificate: dict[str, Any]) -> str:
     smallest = unmap_tolerance(certificate["smallest_tolerance"])
     asked = unmap_tolerance(certificate["tolerance"])
     if certificate["verdict"] == "certified":
+        setting = ", ".join(f"{name} {value:.3g}" for name, value in certificate["setting"].items())
         return (
-            f"{certificate['policy']} {certificate['setting']} loses at most {asked:.3f} success against always "
+            f"{certificate['policy']} ({setting}) loses at most {asked:.3f} success against always "
             f"{certificate['safe']}, with probability {1 - certificate['delta']:.0%} (n={certificate['n']})"
         )
     return (
