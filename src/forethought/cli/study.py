@@ -58,7 +58,7 @@ def study(out: Path = Path("runs/study"), *, seed: int = 0, draws: int = 2000) -
     found["command"] = {"command": "forethought study", "seed": seed, "draws": draws}
     write_json(out / "evaluation.json", found)
     _write_report(found, out)
-    console.print(f"study in {out}: report.html, evaluation.json, frontier.png")
+    console.print(f"study in {out}: report.html, README.md, evaluation.json, frontier.png")
 
 
 def _check_same_study(out: Path, config: FitConfig, draws: int) -> None:
@@ -80,8 +80,9 @@ def _check_same_study(out: Path, config: FitConfig, draws: int) -> None:
 
 def _write_report(found: dict[str, Any], out: Path) -> None:
     """The page and the picture; the paper's own recorded points where the recorded tables are given."""
+    from forethought.artifacts import atomic_write
     from forethought.cli.evaluate import QUERIES_PER_MONTH
-    from forethought.evaluation.report import read_published, save_frontier, write_report
+    from forethought.evaluation.report import read_published, save_frontier, study_markdown, write_report
     from forethought.evaluation.roi import monthly_savings
 
     tables = os.environ.get("FORETHOUGHT_DATA")
@@ -90,6 +91,8 @@ def _write_report(found: dict[str, Any], out: Path) -> None:
     write_report(found, out / "report.html", published=published, savings=savings)
     save_frontier(found, out / "frontier.svg")
     save_frontier(found, out / "frontier.png")
+    with atomic_write(out / "README.md") as temporary:
+        temporary.write_text(study_markdown(found))
 
 
 def _extract_all(pool: Pool, out: Path) -> tuple[Path, ...]:

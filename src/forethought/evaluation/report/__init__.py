@@ -16,6 +16,7 @@ __getattr__, __dir__, __all__ = attach(
         "render_report": "page",
         "render_table": "tables",
         "save_frontier": "frontier",
+        "study_markdown": "study",
         "summary_tables": "tables",
         "to_markdown": "tables",
         "verdict": "sentences",
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from forethought.evaluation.report.sentences import certificate_sentence as certificate_sentence
     from forethought.evaluation.report.sentences import verdict as verdict
     from forethought.evaluation.report.source import read_evaluation as read_evaluation
+    from forethought.evaluation.report.study import study_markdown as study_markdown
     from forethought.evaluation.report.tables import Summary as Summary
     from forethought.evaluation.report.tables import render_table as render_table
     from forethought.evaluation.report.tables import summary_tables as summary_tables
