@@ -135,7 +135,9 @@ def test_verdict_says_who_wins_and_whether_that_is_noise(evaluation: dict[str, A
 
 def test_verdict_names_another_winner(evaluation: dict[str, Any]) -> None:
     next(c for c in evaluation["cards"] if c["name"] == "length")["accuracy"]["value"] = 0.99
-    assert any("length is the most accurate, and it never runs the encoder" in sentence for sentence in verdict(evaluation))
+    assert any(
+        "length is the most accurate, and it never runs the encoder" in sentence for sentence in verdict(evaluation)
+    )
 
 
 def test_verdict_says_costs_when_routing_costs_more(evaluation: dict[str, Any]) -> None:
