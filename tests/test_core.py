@@ -94,3 +94,9 @@ def test_a_registry_names_what_it_has():
     assert "other" not in mappings
     with pytest.raises(ConfigError, match="unknown mapping 'other'; allowed: ordered"):
         mappings["other"]
+
+
+@pytest.mark.parametrize("text", ["", "   ", "\n"])
+def test_an_empty_question_is_refused(text):
+    with pytest.raises(DataError, match="is empty"):
+        Question.ask(text)

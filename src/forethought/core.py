@@ -47,6 +47,8 @@ class Question:
             raise DataError("question with an empty id; every question needs a unique one")
         if not self.messages or self.messages[-1].role != "user":
             raise DataError(f"question {self.id!r} must end with a user turn")
+        if not self.messages[-1].content.strip():
+            raise DataError(f"question {self.id!r} is empty; its last user turn needs some text")
 
     @classmethod
     def ask(cls, text: str, *, id: str = "", **rest: Any) -> Question:

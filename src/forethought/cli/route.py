@@ -50,6 +50,7 @@ def route(
     from forethought.cli.responders import Responders, closest_group
     from forethought.core import Question
     from forethought.data import default_examples, default_pool
+    from forethought.errors import ConfigError
     from forethought.questions import read_questions
     from forethought.router import Router
     from forethought.targets.pool import read_pool
@@ -59,6 +60,8 @@ def route(
     if policy is not None:
         loaded = loaded.with_policy(policy_from(policy, setting or {}))
     solved = by_group(read_questions(default_examples()))
+    if group is not None and group not in solved:
+        raise ConfigError(f"no solved examples of group {group!r}; there are {', '.join(sorted(solved))}")
     callers = Responders(today, solved)
     out = notes if json else console
     asked = [Question.ask(text, group=closest_group(text, solved) if group is None else group) for text in questions]
@@ -99,6 +102,6 @@ def print_decision(decision: Decision, out: Console = console) -> None:
     for prediction in decision.predictions:
         mark = "->" if prediction.target == decision.target else "  "
         length = "" if prediction.output_tokens is None else f"  {prediction.output_tokens:5.1f} tokens"
-        price = "" if prediction.cost_usd is None else f"  ${prediction.cost_usd * 1e6:.2f}/M"
+        price = "" if prediction.cost_usd is None else f"  ${prediction.cost_usd * 1e6:.2f} per 1M questions"
         out.print(f"  {mark} {escape(prediction.target):20s} P {prediction.success:.2f}{length}{price}")
     out.print(f"  why: {escape(decision.reason)}")

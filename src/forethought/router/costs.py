@@ -77,7 +77,9 @@ class PriceList:
             ConfigError: A target has no price.
         """
         if missing := [name for name in targets if name not in prices]:
-            raise ConfigError(f"no prices for {', '.join(missing)}; each target needs input and output prices")
+            raise ConfigError(
+                f"no prices for {', '.join(missing)}; each target needs input and output prices (a pool file, `--pool`)"
+            )
         table = np.array([(prices[name].input, prices[name].output) for name in targets]) / 1e6
         return cls(table[:, 0], table[:, 1], encoder_price / 1e6)
 

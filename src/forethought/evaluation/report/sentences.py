@@ -172,6 +172,9 @@ def _accuracy(evaluation: Evaluated) -> str:
 def _winner(evaluation: Evaluated) -> str:
     order = ranked(evaluation)
     first = order[0]
+    level = [other["name"] for other in order if other["accuracy"]["value"] == first["accuracy"]["value"]]
+    if ROUTER in level and len(level) > 1:
+        return f"Of {len(order)} contenders {len(level)} share the first place: {', '.join(level)}."
     if first["name"] == ROUTER:
         return f"Of {len(order)} contenders {ROUTER} is the most accurate; {order[1]['name']} comes second."
     if first in without_activations(evaluation):

@@ -29,7 +29,7 @@ def read_evaluation(path: Path | str) -> Evaluated:
         found = json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(f"no evaluation at {path}; `forethought evaluate` writes one") from None
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise DataError(f"{path} is not JSON: {error}") from error
     if not isinstance(found, dict) or (missing := [part for part in PARTS if part not in found]):
         what = f"it lacks {', '.join(missing)}" if isinstance(found, dict) else "it holds no object"
