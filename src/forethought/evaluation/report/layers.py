@@ -55,6 +55,15 @@ def layer_rows(evaluation: Evaluated) -> list[dict[str, Any]]:
     return rows
 
 
+def geometry_rows(evaluation: Evaluated) -> list[dict[str, Any]]:
+    """One row a readout and layer: effective dimension and anisotropy, the same for every target."""
+    rows: dict[tuple[str, int], dict[str, Any]] = {}
+    for row in evaluation.get("diagnostics") or ():
+        shown = {key: row[key] for key in ("readout", "layer", "effective_dimension", "anisotropy")}
+        rows.setdefault((row["readout"], row["layer"]), shown)
+    return list(rows.values())
+
+
 def _separabilities(evaluation: Evaluated) -> list[dict[str, Any]]:
     """Rows of the diagnostics where J could be told, flat."""
     return [

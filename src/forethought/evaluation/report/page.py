@@ -15,7 +15,7 @@ from forethought.evaluation.report.drawing import COLOURS, Picture, picture
 from forethought.evaluation.report.frontier import READING as FRONTIER_READING
 from forethought.evaluation.report.frontier import draw_frontier
 from forethought.evaluation.report.layers import READING as LAYERS_READING
-from forethought.evaluation.report.layers import draw_layers, layer_rows
+from forethought.evaluation.report.layers import draw_layers, geometry_rows, layer_rows
 from forethought.evaluation.report.reliability import READING as RELIABILITY_READING
 from forethought.evaluation.report.reliability import draw_reliability
 from forethought.evaluation.report.source import Evaluated, best_single
@@ -69,6 +69,7 @@ def render_report(
         savings=savings,
         usage=usage_rows(evaluation),
         layers=layer_rows(evaluation),
+        geometry=geometry_rows(evaluation),
         recorded=recorded_points(evaluation),
         numbers=numbers,
         sentences=sentences,

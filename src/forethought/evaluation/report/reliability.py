@@ -25,7 +25,9 @@ def draw_reliability(evaluation: Evaluated, width: float) -> Figure:
     rows = evaluation["reliability"]
     columns = min(len(rows), 3 if width > 5 else 2)
     lines = -(-len(rows) // columns)
-    figure, axes = canvas(width, (width / columns) * lines + 0.6, lines, columns, sharex=True, sharey=True)
+    figure, axes = canvas(
+        width, (width / columns) * lines + 0.3 * lines + 0.5, lines, columns, sharex=True, sharey=True
+    )
     for ax, row in zip(axes.flat, rows, strict=False):
         _square(ax, row)
     for ax in axes.flat[len(rows) :]:
