@@ -259,6 +259,8 @@ def _diagnostics(seed: int) -> list[dict[str, Any]]:
             "target": name,
             "fisher": Fisher(0.02 + 0.14 * _rise(layer, k, readout), abs(rng.normal(0, 0.004)), 0.02, 600, 700),
             "within": Fisher(0.01 + 0.09 * _rise(layer, k, readout), 0.0, 0.02, 600, 700) if k else None,
+            "effective_dimension": {"raw": 1.0, "centred": 5.0 + layer, "standardised": 8.0 + layer},
+            "anisotropy": {"raw": 0.97, "centred": 0.01, "standardised": None},
         }
         for layer in (0, 4, 8, 12, 16, 20, 24, 28, 30)
         for readout in ("last", "mean")

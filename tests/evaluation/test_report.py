@@ -27,6 +27,7 @@ from forethought.evaluation.report import (
 from forethought.evaluation.report.contenders import draw_contenders
 from forethought.evaluation.report.drawing import COLOURS, NARROW, inline_svg
 from forethought.evaluation.report.frontier import draw_frontier
+from forethought.evaluation.report.layers import geometry_rows
 from forethought.evaluation.report.numbers import percent, points, ranged, usd, wilson
 from forethought.evaluation.report.sentences import routing_heading
 from forethought.evaluation.report.tables import contender_rows
@@ -282,3 +283,10 @@ def test_command_prints_savings(evaluation: dict[str, Any], tmp_path: Path, caps
     assert [row["point"] for row in found] == [row["name"] for row in evaluation["operating"]]
     assert {row["queries"] for row in found} == {5000}
     assert not (tmp_path / "r.html").exists()
+
+
+def test_geometry_has_a_row_a_layer_and_readout_however_many_targets(evaluation: dict[str, Any]) -> None:
+    rows = geometry_rows(evaluation)
+    assert len(rows) == len({(row["readout"], row["layer"]) for row in evaluation["diagnostics"]})
+    assert "Effective dimension and anisotropy" in render_report(evaluation)
+    assert "Effective dimension" not in render_report({**evaluation, "diagnostics": []})
