@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from matmul import PrefillWork, matmul_rate, prefill_rate
 
 from forethought.activations import TransformersEncoder
 from forethought.bench import Figure, Options, machine, script
+from forethought.core import Question
 from forethought.data import default_questions
 from forethought.models import load
 from forethought.questions import read_questions
@@ -28,6 +31,7 @@ def measure(options: Options) -> dict[str, Figure]:
     torch.set_num_threads(1)
     return {
         **speed(questions=32 if options.quick else 256, rounds=2 if options.quick else 7),
+        "time_over_depth": time_over_depth(questions=16 if options.quick else 64, rounds=2 if options.quick else 7),
         **memory(FEW // 10 if options.quick else FEW, MANY // 10 if options.quick else MANY),
     }
 
@@ -46,6 +50,22 @@ def speed(questions: int, rounds: int) -> dict[str, Figure]:
         "matmul_gflops": Figure(float(product), *spread(rates[:, 1] / 1e9), rounds),
         "tokens_per_second": Figure(work.tokens * float(np.median(rates[:, 0])) / work.operations, n=work.tokens),
     }
+
+
+def time_over_depth(questions: int, rounds: int) -> Figure:
+    """CPU time of a prefill cut after a third of the blocks over that of the whole, times three: 1 is proportional."""
+    encoder = TransformersEncoder(load(ENCODER))
+    asked = read_questions(default_questions())[:questions]
+    shallow = encoder.n_layers // 3
+    times = np.array([[seconds(encoder, asked, d) for d in (shallow, encoder.n_layers)] for _ in range(rounds + 1)])[1:]
+    ratios = times[:, 0] / times[:, 1] * encoder.n_layers / shallow
+    return Figure(float(np.median(ratios)), *spread(ratios), rounds).at_most(1.15)
+
+
+def seconds(encoder: TransformersEncoder, questions: Sequence[Question], depth: int) -> float:
+    start = time.process_time()
+    encoder.encode(questions, layers=(depth,), readouts=("last",))
+    return time.process_time() - start
 
 
 def memory(few: int, many: int) -> dict[str, Figure]:
