@@ -22,8 +22,8 @@ def calibrate(
 ) -> None:
     """Fit new probabilities on a router's own logits, from labelled questions of the domain it will serve.
 
-    Probabilities learned on one domain rank questions of another but misstate their level; a
-    hundred labels mend most of that. The old certificate is dropped: it was about the old domain.
+    Probabilities learned on one domain rank questions of another but misstate their level; labels
+    of the new domain mend that. The old certificate is dropped: it was about the old domain.
 
     Example: `forethought calibrate runs/demo/router runs/mine/router --questions q.jsonl --outcomes o.parquet
     --activations runs/mine/activations`
