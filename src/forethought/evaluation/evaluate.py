@@ -25,7 +25,7 @@ from forethought.metrics import (
     reference_points,
 )
 from forethought.outcomes import components
-from forethought.router import Dataset, Fit, PriceList
+from forethought.router import Dataset, Fit, PriceList, expected_cost
 
 Array = NDArray[np.float64]
 
@@ -108,7 +108,7 @@ def evaluate(
     say(len(contenders), len(contenders), "done")
     routed = router_predictions(data, fit)
     cards.append(score_card("forethought", "the fitted router", routed, truth, draws=draws))
-    expected = expected_cost(data, fit, prices)
+    expected = expected_cost(fit.router.heads, data, fit.parts.report, prices)
     return Evaluation(
         about=_about(data, fit),
         references=reference_points(
@@ -145,13 +145,6 @@ def router_predictions(data: Dataset, fit: Fit) -> Array:
     """The router's P(success) on the report part, shape (n_report, K)."""
     heads = fit.router.heads
     return heads.scorer.predict_proba(heads.features.read(data.stores, data.take(fit.parts.report)))
-
-
-def expected_cost(data: Dataset, fit: Fit, prices: PriceList) -> Array:
-    """What the router expects each answer to cost on the report part, USD, shape (n_report, K)."""
-    heads, rows = fit.router.heads, fit.parts.report
-    block = heads.features.read(data.stores, data.take(rows))[0]
-    return prices.cost(heads.lengths.predict(data.encoder_tokens[rows]), heads.tokens.predict_proba([block]))
 
 
 def _about(data: Dataset, fit: Fit) -> dict[str, Any]:

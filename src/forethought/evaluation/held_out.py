@@ -9,6 +9,7 @@ import numpy as np
 
 from forethought.evaluation.cards import Card, Truth, score_card
 from forethought.evaluation.contenders import baselines, heads
+from forethought.metrics import best_single
 from forethought.outcomes import folds, hold_out_groups
 from forethought.router import Dataset, FitConfig, Parts, PriceList, choose_features
 
@@ -51,7 +52,7 @@ def held_out_families(
         success=data.success[report],
         cost=prices.cost(data.input_tokens[report], data.output_tokens[report]),
         groups=groups,
-        best_single=int(np.nanargmax(np.nanmean(data.success[train], axis=0))),
+        best_single=best_single(data.success[train]),
         clusters=np.unique(groups, return_inverse=True)[1],
         trials=data.trials[report],
     )

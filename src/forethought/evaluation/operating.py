@@ -12,7 +12,7 @@ from forethought.allocation import Policy, choose_point, operating_points
 from forethought.evaluation.cards import Truth
 from forethought.evaluation.frontier import value_settings
 from forethought.metrics import Interval, StaticHull, best_single, picked, static_hull
-from forethought.router import Dataset, Fit, PriceList
+from forethought.router import Dataset, Fit, PriceList, expected_cost
 
 Array = NDArray[np.float64]
 
@@ -89,8 +89,7 @@ def _chosen(data: Dataset, fit: Fit, prices: PriceList) -> dict[str, Policy]:
     Where a cost is to be matched, what the encoder's own prefill costs is taken off first.
     """
     rows, heads = fit.parts.train, fit.router.heads
-    block = heads.features.read(data.stores, data.take(rows))[0]
-    expected = prices.cost(heads.lengths.predict(data.encoder_tokens[rows]), heads.tokens.predict_proba([block]))
+    expected = expected_cost(heads, data, rows, prices)
     Y = data.success[rows]
     points = operating_points(value_settings(expected)[::-1], fit.head.out_of_fold, expected, Y)
     single = best_single(Y)

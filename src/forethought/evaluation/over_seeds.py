@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from forethought.evaluation.contenders import baselines, heads
-from forethought.metrics import gap_captured, mean_auroc
+from forethought.metrics import best_single, gap_captured, mean_auroc
 from forethought.router import Dataset, FitConfig, PriceList, choose_features, split_parts
 
 
@@ -48,7 +48,7 @@ def over_seeds(data: Dataset, config: FitConfig, prices: PriceList, seeds: Itera
         split = config.model_copy(update={"seed": seed})
         parts = split_parts(data, split)
         _, features = choose_features(data, parts, split)
-        single = int(np.nanargmax(np.nanmean(data.success[parts.train], axis=0)))
+        single = best_single(data.success[parts.train])
         truth = data.success[parts.report]
         cost = prices.cost(data.input_tokens[parts.report], data.output_tokens[parts.report])
         contenders = [c for c in [*baselines(data), *heads(features, split)] if c.name != "SharedTrunkNet"]

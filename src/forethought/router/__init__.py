@@ -18,6 +18,7 @@ __getattr__, __dir__, __all__ = attach(
         "Router": "router",
         "assemble": "data",
         "choose_features": "training",
+        "expected_cost": "costs",
         "fit_head": "heads",
         "fit_router": "training",
         "load_fit": "record",
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from forethought.router.config import FitConfig as FitConfig
     from forethought.router.costs import InputLength as InputLength
     from forethought.router.costs import PriceList as PriceList
+    from forethought.router.costs import expected_cost as expected_cost
     from forethought.router.data import Dataset as Dataset
     from forethought.router.data import Parts as Parts
     from forethought.router.data import assemble as assemble

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from forethought.core import Prices
 from forethought.errors import ConfigError, DataError
+from forethought.router.features import FeatureBlocks
+
+if TYPE_CHECKING:
+    from forethought.router.data import Dataset, Rows
+    from forethought.router.router import Heads
 
 
 @dataclass(frozen=True)
@@ -90,3 +96,9 @@ class PriceList:
     def encoder_cost(self, encoder_tokens: NDArray[np.float64]) -> NDArray[np.float64]:
         """USD of reading each prompt with the encoder, shape (n,)."""
         return encoder_tokens * self.encoder
+
+
+def expected_cost(heads: Heads, data: Dataset, rows: Rows, prices: PriceList) -> NDArray[np.float64]:
+    """What each target's answer to some rows of a data set is expected to cost, USD, shape (len(rows), K)."""
+    first = FeatureBlocks(heads.features.specs[:1]).read(data.stores, data.take(rows))
+    return prices.cost(heads.lengths.predict(data.encoder_tokens[rows]), heads.tokens.predict_proba(first))

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forethought.errors import DataError
+from forethought.metrics import best_single
 from forethought.router.certification import Certified, certify, settings_path
 from forethought.router.config import FitConfig
-from forethought.router.costs import InputLength, PriceList
+from forethought.router.costs import InputLength, PriceList, expected_cost
 from forethought.router.data import Dataset, Parts, split_parts
 from forethought.router.features import Block, FeatureBlocks
 from forethought.router.heads import FittedHead, fit_head
@@ -73,9 +74,9 @@ def fit_router(data: Dataset, config: FitConfig, prices: PriceList, *, say: Say 
     say(f"fitting the {config.head} head on {len(parts.train)} questions")
     head = fit_head(blocks, Y, trials, parts.folds, config)
     heads = _heads(data, parts, features, head, blocks[0])
-    best_single = int(np.nanargmax(np.nanmean(Y, axis=0)))
+    single = best_single(Y)
     say("certifying a setting on the second part")
-    certified = _certify(data, parts, head, heads, prices, best_single, config)
+    certified = _certify(data, parts, head, heads, prices, single, config)
     layout = data.stores[0].layout
     manifest = {
         "encoder": {"source": layout.encoder, "dtype": layout.computed, "system": layout.system},
@@ -83,13 +84,13 @@ def fit_router(data: Dataset, config: FitConfig, prices: PriceList, *, say: Say 
         "certificate": certified.summary(),
         "fit": {
             "n": {"train": len(parts.train), "certify": len(parts.certify), "report": len(parts.report)},
-            "best_single": heads.names[best_single],
+            "best_single": heads.names[single],
             "one_class": [heads.names[k] for k in head.one_class],
         },
         **provenance(),
     }
     router = Router(heads, certified.policy, prices, manifest=manifest)
-    return Fit(router, parts, head, certified, best_single, choices)
+    return Fit(router, parts, head, certified, single, choices)
 
 
 def choose_features(data: Dataset, parts: Parts, config: FitConfig) -> tuple[dict[str, LayerChoice], FeatureBlocks]:
@@ -149,19 +150,16 @@ def _certify(
     head: FittedHead,
     heads: Heads,
     prices: PriceList,
-    best_single: int,
+    single: int,
     config: FitConfig,
 ) -> Certified:
-    def cost(rows: NDArray[np.intp]) -> Array:
-        block = heads.features.read(data.stores, data.take(rows))[0]
-        return prices.cost(heads.lengths.predict(data.encoder_tokens[rows]), heads.tokens.predict_proba([block]))
-
-    path = settings_path(config.policy, head.out_of_fold, cost(parts.train), data.success[parts.train], best_single)
+    known = expected_cost(heads, data, parts.train, prices)
+    path = settings_path(config.policy, head.out_of_fold, known, data.success[parts.train], single)
     unseen = heads.features.read(data.stores, data.take(parts.certify))
     return certify(
         path,
         heads.scorer.predict_proba(unseen),
-        cost(parts.certify),
+        expected_cost(heads, data, parts.certify, prices),
         data.success[parts.certify],
         names=heads.names,
         tolerance=config.tolerance,
