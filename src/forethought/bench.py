@@ -9,7 +9,7 @@ import platform
 import shlex
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -70,11 +70,13 @@ class Options:
         quick: A smaller form, for tests; its figures are not comparable.
         data: Folder of recorded tables, None where none was given.
         cache: Folder for what takes long and is worth keeping.
+        variant: Which of its forms, for a benchmark that has several; else empty.
     """
 
     quick: bool
     data: Path | None
     cache: Path
+    variant: str = ""
 
     def recorded(self, name: str) -> Path:
         """A folder of recorded tables.
@@ -92,20 +94,23 @@ class Options:
 Measure = Callable[[Options], Mapping[str, Figure]]
 
 
-def script(name: str, measure: Measure, *, seed: int, arguments: list[str] | None = None) -> int:
+def script(
+    name: str, measure: Measure, *, seed: int, variants: Sequence[str] = (), arguments: list[str] | None = None
+) -> int:
     """Run a benchmark as the body of its `run.py` and report its figures.
 
     Args:
         name: Name of its folder.
         measure: What it does.
         seed: The seed it uses, for the record.
+        variants: Its forms, the default first.
         arguments: Command line, by default the process's own.
 
     Returns:
         Exit code: 0 also where a goal is missed, 2 after a user's error.
     """
-    given = _parser(name).parse_args(arguments)
-    options = Options(given.quick, given.data, given.cache)
+    given = _parser(name, variants).parse_args(arguments)
+    options = Options(given.quick, given.data, given.cache, given.variant)
     start = time.perf_counter()
     try:
         figures = measure(options)
@@ -114,7 +119,7 @@ def script(name: str, measure: Measure, *, seed: int, arguments: list[str] | Non
         return 2
     result = {
         "name": name,
-        "command": shlex.join(["forethought", "bench", name, *(["--quick"] if given.quick else []), "--json"]),
+        "command": shlex.join(["forethought", "bench", name, *_flags(given, variants), "--json"]),
         "seed": seed,
         "seconds": round(time.perf_counter() - start, 1),
         "machine": machine(),
@@ -165,13 +170,20 @@ def machine() -> str:
     return ", ".join(parts)
 
 
-def _parser(name: str) -> argparse.ArgumentParser:
+def _flags(given: argparse.Namespace, variants: Sequence[str]) -> list[str]:
+    """What changes the figures, as it is typed."""
+    flags = ["--quick"] if given.quick else []
+    return flags + (["--variant", given.variant] if given.variant != next(iter(variants), "") else [])
+
+
+def _parser(name: str, variants: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=f"benchmarks/{name}/run.py")
     parser.add_argument("--quick", action="store_true", help="a smaller form; its figures are not comparable")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     data = os.environ.get(DATA_VARIABLE)
     parser.add_argument("--data", type=Path, default=Path(data) if data else None, help="folder of recorded tables")
     parser.add_argument("--cache", type=Path, default=Path("runs/bench") / name, help="folder for what takes long")
+    parser.add_argument("--variant", choices=variants or ("",), default=next(iter(variants), ""), help="which form")
     return parser
 
 

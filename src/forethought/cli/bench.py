@@ -21,6 +21,7 @@ def bench(
     quick: Annotated[bool, Parameter(negative=())] = False,
     data: Path | None = None,
     cache: Path | None = None,
+    variant: str | None = None,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Run a benchmark of a checkout; `forethought bench list` names them.
@@ -34,6 +35,7 @@ def bench(
         quick: A smaller form; its figures are not comparable.
         data: Folder of recorded tables, by default FORETHOUGHT_DATA.
         cache: Folder for what takes long and is worth keeping; by default runs/bench/NAME.
+        variant: Which form of a benchmark that has several; its README names them.
         json: Print one JSON object.
     """
     from forethought.bench import find_benchmarks, find_checkout
@@ -49,6 +51,7 @@ def bench(
     flags = ["--cache", str(cache or checkout / "runs" / "bench" / name)]
     flags += ["--quick"] * quick + ["--json"] * json
     flags += [] if data is None else ["--data", str(data)]
+    flags += [] if variant is None else ["--variant", variant]
     _run(checkout / "benchmarks" / name / "run.py", flags)
 
 

@@ -13,6 +13,7 @@ from forethought._lazy import attach
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
+        "AveragedHead": "averaged_head",
         "BaseRate": "base_rate",
         "GroupMean": "group_mean",
         "IsotonicCalibrator": "calibration",
@@ -51,6 +52,7 @@ __getattr__, __dir__, __all__ = attach(
 )
 
 if TYPE_CHECKING:
+    from forethought.probes.averaged_head import AveragedHead as AveragedHead
     from forethought.probes.base import Scorer as Scorer
     from forethought.probes.base import scorer_from_state as scorer_from_state
     from forethought.probes.base_rate import BaseRate as BaseRate

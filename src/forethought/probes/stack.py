@@ -95,7 +95,8 @@ class StackedHead(BaseEstimator):  # type: ignore[misc]
             DataError: Labels or folds that do not fit, or a target without labels.
             FeatureError: No block, blocks of other length, or values that are not finite.
         """
-        labels = self._check(blocks, Y, folds, trials)
+        labels = check_stack(blocks, Y, folds, trials)
+        check_penalties(self.Cs)
         live, self.one_class_ = split_one_class(labels.Y)
         alphas = check_penalties(self.alphas)[::-1]
         ridges = [BlockRidge(X, labels.Y[:, live], labels.trials[:, live], labels.folds, alphas) for X in blocks]
@@ -120,22 +121,6 @@ class StackedHead(BaseEstimator):  # type: ignore[misc]
         """Serving form."""
         check_is_fitted(self)
         return self.scorer_
-
-    def _check(self, blocks: Sequence[Block], Y: ArrayLike, folds: ArrayLike, trials: ArrayLike | None) -> Labels:
-        rates = check_rates(Y)
-        if not blocks:
-            raise FeatureError("a stacked head needs at least one feature block")
-        check_blocks(blocks, [block.shape[-1] for block in blocks])
-        for i, block in enumerate(blocks):
-            if not np.isfinite(block.data if not isinstance(block, np.ndarray) else block).all():
-                raise FeatureError(f"block {i} has values that are not finite")
-        if blocks[0].shape[0] != len(rates):
-            raise DataError(f"blocks have {blocks[0].shape[0]} rows, success rates {len(rates)}")
-        numbers = np.unique(check_folds(folds, len(rates)), return_inverse=True)[1]
-        if numbers.max() < 2:
-            raise DataError("a stacked head needs at least three folds: one is held out, the others train the stack")
-        check_penalties(self.Cs)
-        return Labels(rates, check_trials(trials, rates), numbers)
 
     def _fit_stack(self, scores: FloatArray, labels: Labels, rows: BoolArray) -> Stack:
         """Choose C, fit and calibrate on the given rows; `scores` of these rows only."""
@@ -167,6 +152,28 @@ class StackedHead(BaseEstimator):  # type: ignore[misc]
         ]
         self.edge_ = (*edges, *(["stack"] if stack.position in (0, len(Cs) - 1) else []))
         self.scorer_ = _fold(ridges, stack)
+
+
+def check_stack(blocks: Sequence[Block], Y: ArrayLike, folds: ArrayLike, trials: ArrayLike | None) -> Labels:
+    """Labels of a head over several blocks, folds numbered from 0.
+
+    Raises:
+        DataError: Labels or folds that do not fit, a target without labels, or fewer than three folds.
+        FeatureError: No block, blocks of other length, or values that are not finite.
+    """
+    rates = check_rates(Y)
+    if not blocks:
+        raise FeatureError("a head over blocks needs at least one feature block")
+    check_blocks(blocks, [block.shape[-1] for block in blocks])
+    for i, block in enumerate(blocks):
+        if not np.isfinite(block.data if not isinstance(block, np.ndarray) else block).all():
+            raise FeatureError(f"block {i} has values that are not finite")
+    if blocks[0].shape[0] != len(rates):
+        raise DataError(f"blocks have {blocks[0].shape[0]} rows, success rates {len(rates)}")
+    numbers = np.unique(check_folds(folds, len(rates)), return_inverse=True)[1]
+    if numbers.max() < 2:
+        raise DataError("a head over blocks needs at least three folds: one is held out, the others train it")
+    return Labels(rates, check_trials(trials, rates), numbers)
 
 
 def _fold(ridges: Sequence[BlockRidge], stack: Stack) -> LinearScorer:

@@ -1,0 +1,96 @@
+"""Ours against the field: the difference in gap captured on each table, and pooled over those with headroom."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from scores import DRAWS, SEED, Standing, gap
+from tally import Tally, detectable, holm, pooled, two_sided_p
+
+from forethought.metrics import Interval
+
+LEAST_HEADROOM = 0.05
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Gap captured by one entrant minus another's.
+
+    Attributes:
+        interval: The difference with its 95 % interval.
+        p: Two-sided, Holm-adjusted over the tables.
+        detectable: The least difference that this table finds with a probability of 80 %.
+    """
+
+    interval: Interval
+    p: float
+    detectable: float
+
+    @property
+    def verdict(self) -> str:
+        """`better`, `worse`, or `within noise`, at the adjusted level of 5 %."""
+        if self.p >= 0.05:
+            return "within noise"
+        return "better" if self.interval.value > 0 else "worse"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One entrant against another over all tables.
+
+    Attributes:
+        tables: Table -> difference.
+        pooled: Sum of gains over sum of headrooms, ours minus theirs, over the tables with headroom of 5 points.
+        mean: The plain mean of the same tables' differences.
+        counted: Tables that are pooled.
+    """
+
+    tables: Mapping[str, Difference]
+    pooled: Interval
+    mean: Interval
+    counted: Sequence[str]
+
+
+def compare(standings: Mapping[str, Standing], ours: str, theirs: str) -> Comparison:
+    """Compare two entrants, or champions, that stand in every table."""
+    tallies = {name: standing.tally for name, standing in standings.items()}
+    found = {name: _difference(tally, ours, theirs) for name, tally in tallies.items()}
+    adjusted = holm({name: two_sided_p(interval) for name, interval in found.items()})
+    counted = [name for name, standing in standings.items() if standing.headroom >= LEAST_HEADROOM]
+    both = pooled({name: tallies[name] for name in counted}).intervals(
+        [
+            lambda totals: _pooled_gap(totals, counted, ours) - _pooled_gap(totals, counted, theirs),
+            lambda totals: _mean_gap(totals, counted, ours) - _mean_gap(totals, counted, theirs),
+        ],
+        draws=DRAWS,
+        seed=SEED,
+    )
+    tables = {name: Difference(each, adjusted[name], detectable(each)) for name, each in found.items()}
+    return Comparison(tables, both[0], both[1], counted)
+
+
+def pooled_gap(standings: Mapping[str, Standing], counted: Sequence[str], name: str) -> Interval:
+    """One entrant's own share of all the headroom there is."""
+    tally = pooled({table: standings[table].tally for table in counted})
+    return tally.interval(lambda totals: _pooled_gap(totals, counted, name), draws=DRAWS, seed=SEED)
+
+
+def _difference(tally: Tally, ours: str, theirs: str) -> Interval:
+    return tally.interval(lambda totals: gap(totals, ours) - gap(totals, theirs), draws=DRAWS, seed=SEED)
+
+
+def _means(totals: Mapping[str, float], table: str, name: str) -> tuple[float, float]:
+    """Gain and headroom a question."""
+    n, single = totals[f"{table}/n"], totals[f"{table}/single"]
+    return (totals[f"{table}/{name}"] - single) / n, (totals[f"{table}/oracle"] - single) / n
+
+
+def _pooled_gap(totals: Mapping[str, float], tables: Sequence[str], name: str) -> float:
+    parts = [_means(totals, table, name) for table in tables]
+    return sum(gain for gain, _ in parts) / sum(headroom for _, headroom in parts)
+
+
+def _mean_gap(totals: Mapping[str, float], tables: Sequence[str], name: str) -> float:
+    parts = [_means(totals, table, name) for table in tables]
+    return sum(gain / headroom for gain, headroom in parts) / len(parts)

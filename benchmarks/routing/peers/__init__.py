@@ -1,0 +1,1 @@
+"""The field's routers, one a file, each from its paper."""
