@@ -47,7 +47,7 @@ class Ours:
         return f"{title}: {' + '.join(self.reads)}" + (", repeated samples" if self.repeated else "")
 
     def predict(self, view: View, train: Rows, test: Rows) -> Array:
-        blocks = self._blocks(view)
+        blocks = self.blocks(view)
         learn, ask = [block[train] for block in blocks], [block[test] for block in blocks]
         Y, trials = self._labels(view, train)
         fold = view.split.fold[train]
@@ -60,7 +60,8 @@ class Ours:
                 net = SharedTrunkNet(100).fit(np.hstack(learn), Y, trials, view.split.component[train])
                 return net.predict_proba(np.hstack(ask))
 
-    def _blocks(self, view: View) -> list[Block]:
+    def blocks(self, view: View) -> list[Block]:
+        """What the head reads of every question, one (n, d) array a block."""
         features, table, blocks = view.features, view.table, []
         for name in self.reads:
             if name == "text":

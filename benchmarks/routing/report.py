@@ -135,8 +135,9 @@ def pooled_sentence(comparison: Comparison) -> str:
     sure = interval.low > 0 or interval.high < 0
     says = "excludes" if sure else "includes"
     who = "no winner can be named" if not sure else "ours captures more" if interval.value > 0 else "text captures more"
+    count = len(comparison.counted)
     return (
-        f"Over {len(comparison.counted)} tables with at least 5 points of headroom, ours minus the best text router "
+        f"Over {count} table{'s' * (count > 1)} with at least 5 points of headroom, ours minus the best text router "
         f"is {points(interval)} points of the gap (n={interval.n}); the interval {says} zero: {who}. The plain mean "
         f"of the tables' differences is {points(comparison.mean)}."
     )
@@ -148,8 +149,8 @@ def table_words(standing: Standing, difference: Difference | None) -> str:
     chosen = {family: ", ".join(sorted(set(names))) for family, names in standing.champions.items()}
     facts = (
         f"{len(table)} questions, {len(table.targets)} targets, {len(set(table.groups))} groups; headroom "
-        f"{100 * standing.headroom:.1f} points; costs: {table.cost_note}. Chosen on inner predictions: ours: "
-        f"{chosen[OURS]}; text: {chosen[TEXT]}."
+        f"{100 * standing.headroom:.1f} points; costs: {table.cost_note}{prefill_share(standing)}. Chosen on inner "
+        f"predictions: ours: {chosen[OURS]}; text: {chosen[TEXT]}."
     )
     if difference is None:
         return facts
@@ -161,6 +162,13 @@ def table_words(standing: Standing, difference: Difference | None) -> str:
         f"(Holm-adjusted p {difference.p:.2g}: {difference.verdict}); this table can tell differences of "
         f"{100 * difference.detectable:.0f} points. {facts}"
     )
+
+
+def prefill_share(standing: Standing) -> str:
+    """What reading the prompt with the encoders costs, against the best single target's answer."""
+    if standing.prefill_share is None:
+        return ""
+    return f"; the encoders' prefill costs {100 * standing.prefill_share:.1f} % of the best single target's answer"
 
 
 def versus(report: Report, comparison: Comparison) -> Table:
@@ -273,7 +281,7 @@ def as_markdown(table: Table) -> str:
 
 
 STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;max-width:1200px;margin:2rem auto;padding:0 1rem}
+body{font:15px/1.5 system-ui,sans-serif;max-width:1560px;margin:2rem auto;padding:0 1rem}
 body{color:#1b1f25;background:#fefefe}
 table{border-collapse:collapse;font-size:13px;display:block;overflow-x:auto}
 td,th{padding:.25rem .6rem;border-bottom:1px solid #e3e6eb;text-align:left;white-space:nowrap}

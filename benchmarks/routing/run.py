@@ -27,6 +27,7 @@ from field import (
     text_peers,
 )
 from labels import learning_curve, recalibration
+from latency import PREFILLS, decision_microseconds, prefill_milliseconds
 from own import own_table
 from report import LabelStudy, Report, write_report
 from scores import Standing
@@ -67,7 +68,7 @@ def measure(options: Options) -> dict[str, Figure]:
     study = study_labels(options, [view for name, view in views.items() if name in pooled], fitted)
     report = Report(options.variant, standings, tuple(pooled), comparisons, study)
     write_report(report, options.cache / f"report-{options.variant}")
-    return figures(pooled, comparisons, study)
+    return {**figures(pooled, comparisons, study), **latencies(views[next(iter(pooled))])}
 
 
 def own_material(cache: Path) -> Material:
@@ -171,6 +172,21 @@ def figures(
     for name in (OURS, TEXT):
         found[f"pooled_gap_{slug(name)}"] = figure(pooled_gap(standings, text.counted, name))
     return {**found, **study.figures()}
+
+
+def latencies(view: View) -> dict[str, Figure]:
+    """Time of a decision and of the prefill before it, on one table; low and high are the 5th and 95th percentile."""
+    encoders = encoders_of(view.features)
+    found = {"decide_us_p50": spread(decision_microseconds(view, main_candidate(encoders)))}
+    for name in view.features.encoders:
+        if (times := prefill_milliseconds(name, view.table.questions[:PREFILLS])) is not None:
+            found[f"prefill_ms_p50_{slug(name)}"] = spread(times)
+    return found
+
+
+def spread(times: Sequence[float]) -> Figure:
+    low, middle, high = np.quantile(times, [0.05, 0.5, 0.95])
+    return Figure(float(middle), float(low), float(high), len(times))
 
 
 def figure(interval: Interval) -> Figure:

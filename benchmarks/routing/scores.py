@@ -68,12 +68,14 @@ class Standing:
         rows: Contender -> its figures.
         champions: Family -> who was chosen for each fold.
         tally: Hits of every contender, of `single`, `oracle` and `group best`, summed by cluster.
+        prefill_share: Cost of the encoders' prefills over that of the best single target's answers; None without costs.
     """
 
     view: View
     rows: Mapping[str, Row]
     champions: Mapping[str, tuple[str, ...]]
     tally: Tally
+    prefill_share: float | None = None
 
     @property
     def headroom(self) -> float:
@@ -143,7 +145,9 @@ def score(
                 columns[f"{name}: cost"] = _picked(table.cost, thrifty[name]) + encoder_cost[entrant.kind]
     tally = Tally.of(columns, *clusters)
     rows = {name: _row(view, name, entrant, tally, name in thrifty) for name, entrant in entrants.items()}
-    return Standing(view, rows, {family: champion.names for family, champion in champions.items()}, tally)
+    names = {family: champion.names for family, champion in champions.items()}
+    share = None if table.cost is None else float(encoder_cost["both"].sum() / columns["single cost"].sum())
+    return Standing(view, rows, names, tally, share)
 
 
 def _picked(values: Array, choice: Choice) -> Array:

@@ -16,6 +16,8 @@ OTHER_HEADS = [
     {"head": "logistic", "text": False},
     {"head": "trunk", "text": False, "calibration": "temperature"},
     {"head": "stack", "text": False, "calibration": "isotonic"},
+    {"head": "average", "text": True},
+    {"head": "average", "text": False, "calibration": "isotonic"},
     {"head": "stack", "text": True, "calibration": "temperature", "policy": "utility"},
 ]
 

@@ -83,7 +83,7 @@ def rivals(data: Dataset, fit: Fit, config: FitConfig, confidence: Sequence[str]
     """Every contender but the one that the router itself is."""
     from forethought.evaluation import baselines, heads
 
-    itself = {"stack": "stack", "logistic": "separate logistic heads", "trunk": "SharedTrunkNet"}[config.head]
+    itself = {"logistic": "separate logistic heads", "trunk": "SharedTrunkNet"}.get(config.head, config.head)
     every = [*baselines(data, confidence), *heads(fit.router.heads.features, config)]
     return [contender for contender in every if contender.name != itself]
 

@@ -101,6 +101,8 @@ class AveragedHead(BaseEstimator):  # type: ignore[misc]
             cells = np.ix_(held, self._live)
             raw[cells] = np.clip(scores, 0.0, 1.0)
             calibrated[cells] = self._calibrate(inner, ~held).transform(_tangent(scores))
+        for found in (raw, calibrated):
+            found[:, self.one_class_] = self._base[self.one_class_]
         return raw, calibrated
 
     def predict_proba(self, blocks: Sequence[Block]) -> FloatArray:
@@ -131,14 +133,16 @@ class AveragedHead(BaseEstimator):  # type: ignore[misc]
         """Ridges, average, tangent and an affine calibrator multiplied out; one-class columns get their base rate."""
         live = self._live
         slope, offset, tables = fold_affine(calibrator, len(live))
-        parts, bias = [], np.log(self._base / (1 - self._base))
+        parts, bias = [], np.zeros(len(self._base))
         bias[live] = offset - 2.0 * slope
         for ridge, share in zip(self._ridges, self._shares, strict=True):
             affine, centre = ridge.fit(), ridge.path.mean
             weights = np.zeros((len(affine.coef), len(bias)))
             weights[:, live] = 4.0 * share * slope * (affine.coef[:, :1] + affine.coef[:, 1:])
             bias[live] += 4.0 * share * slope * (affine.intercept[0] + affine.intercept[1:]) + centre @ weights[:, live]
+            weights[:, self.one_class_] = 0.0
             parts.append(Part(centre if ridge.centred else None, weights))
+        bias[self.one_class_] = np.log(self._base / (1 - self._base))[self.one_class_]
         return LinearScorer(parts, bias, tables=self._every_table(tables))
 
     def _every_table(self, tables: Sequence[Table]) -> list[Table]:
@@ -147,7 +151,8 @@ class AveragedHead(BaseEstimator):  # type: ignore[misc]
             return []
         flat = [Table(np.array([0.0, 1.0]), np.full(2, rate)) for rate in self._base]
         for column, table in zip(self._live, tables, strict=True):
-            flat[column] = table
+            if column not in self.one_class_:
+                flat[column] = table
         return flat
 
 

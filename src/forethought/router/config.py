@@ -6,7 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-HeadName = Literal["stack", "logistic", "trunk"]
+HeadName = Literal["stack", "average", "logistic", "trunk"]
+TEXT_HEADS: tuple[HeadName, ...] = ("stack", "average")
+"""Heads over several blocks, of which one may be text."""
 
 
 class FitConfig(BaseModel):
@@ -24,7 +26,7 @@ class FitConfig(BaseModel):
     """Samples behind the labels `majority` and `pass`."""
 
     head: HeadName = "stack"
-    """Shared + residual ridges stacked over blocks, separate logistic heads, or SharedTrunkNet."""
+    """Shared + residual ridges stacked or averaged over blocks, separate logistic heads, or SharedTrunkNet."""
 
     layers: Literal["fisher", "cv_auc", "exhaustive", "all_layers"] = "cv_auc"
     """How the layer of each readout is chosen, on the training part alone; `all_layers` puts all side by side."""
@@ -33,10 +35,10 @@ class FitConfig(BaseModel):
     """Readouts offered to the head, one block each."""
 
     text: bool = True
-    """Whether the stack also reads TF-IDF features of the question; the other heads read activations alone."""
+    """Whether the stack or the average also reads TF-IDF of the question; the other heads read activations alone."""
 
     calibration: Literal["platt", "isotonic", "temperature"] = "platt"
-    """Map from logits to probabilities, fitted out of fold; isotonic for the stack only."""
+    """Map from logits to probabilities, fitted out of fold; isotonic for the stack and the average only."""
 
     trunk_seeds: Annotated[int, Field(ge=1)] = 10
     """Networks trained for the trunk ensemble."""
@@ -68,8 +70,8 @@ class FitConfig(BaseModel):
             raise ValueError(f"shares must be positive and sum to 1, got {self.shares}")
         if self.trunk_keep > self.trunk_seeds:
             raise ValueError(f"trunk_keep must be <= trunk_seeds, got {self.trunk_keep} of {self.trunk_seeds}")
-        if self.calibration == "isotonic" and self.head != "stack":
-            raise ValueError(f"calibration 'isotonic' needs head 'stack', got head {self.head!r}")
+        if self.calibration == "isotonic" and self.head not in TEXT_HEADS:
+            raise ValueError(f"calibration 'isotonic' needs head {' or '.join(TEXT_HEADS)}, got head {self.head!r}")
         if not self.readouts:
             raise ValueError("readouts must name at least one readout, such as 'last' or 'mean'")
         return self

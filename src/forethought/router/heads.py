@@ -56,6 +56,13 @@ def _stack(blocks: Sequence[Block], success: Array, trials: Array, folds: Folds,
     return FittedHead(head.scorer(), head.out_of_fold_, head.raw_out_of_fold_, tuple(head.one_class_))
 
 
+def _average(blocks: Sequence[Block], success: Array, trials: Array, folds: Folds, config: FitConfig) -> FittedHead:
+    from forethought.probes import AveragedHead
+
+    head = AveragedHead(calibrator=_calibrator(config)).fit(blocks, success, folds, trials)
+    return FittedHead(head.scorer(), head.out_of_fold_, head.raw_out_of_fold_, tuple(head.one_class_))
+
+
 def _logistic(blocks: Sequence[Block], success: Array, trials: Array, folds: Folds, config: FitConfig) -> FittedHead:
     from forethought.probes import LinearScorer, LogisticHeads, out_of_fold
     from forethought.probes.linear_scorer import Part
@@ -117,4 +124,9 @@ def _calibrate(raw: Array, success: Array, trials: Array, folds: Folds, config: 
     return _calibrator(config).fit(z, success, trials), calibrated
 
 
-_HEADS: Mapping[HeadName, Callable[..., FittedHead]] = {"stack": _stack, "logistic": _logistic, "trunk": _trunk}
+_HEADS: Mapping[HeadName, Callable[..., FittedHead]] = {
+    "stack": _stack,
+    "average": _average,
+    "logistic": _logistic,
+    "trunk": _trunk,
+}

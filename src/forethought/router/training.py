@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from forethought.errors import DataError
 from forethought.metrics import best_single
 from forethought.router.certification import Certified, certify, settings_path
-from forethought.router.config import FitConfig
+from forethought.router.config import TEXT_HEADS, FitConfig
 from forethought.router.costs import InputLength, PriceList, expected_cost
 from forethought.router.data import Dataset, Parts, split_parts
 from forethought.router.features import Block, FeatureBlocks
@@ -97,7 +97,7 @@ def choose_features(data: Dataset, parts: Parts, config: FitConfig) -> tuple[dic
     """Choose a layer for each readout on the training part, and fit the text features on its texts."""
     choices = {readout: _choose_layers(data, parts, readout, config) for readout in config.readouts}
     specs = tuple(_spec(data, choice, readout) for readout, choice in choices.items())
-    text = _text(data, parts) if config.text and config.head == "stack" else None
+    text = _text(data, parts) if config.text and config.head in TEXT_HEADS else None
     return choices, FeatureBlocks(specs, text)
 
 
