@@ -11,7 +11,7 @@ from crossfit import Array, View
 from numpy.typing import NDArray
 from splits import FOLDS
 
-from forethought.allocation import Value
+from forethought.allocation import Single, Value
 from forethought.allocation.frontier import operating_points
 from forethought.metrics import best_single, picked
 
@@ -37,18 +37,13 @@ def champion(view: View, fitted: Mapping[str, Fitted], names: Sequence[str]) -> 
     Y, fold = view.table.success, view.split.fold
     test, inner, chosen = np.empty(Y.shape), np.full((FOLDS, *Y.shape), np.nan), []
     for held in range(FOLDS):
-        rows = inner_rows(view, held)
+        rows = view.split.train(held)
         accuracy = [routed(Y[rows], fitted[name].predictions.inner[held][rows]).mean() for name in names]
         name = names[int(np.argmax(accuracy))]
         found = fitted[name].predictions
         test[fold == held], inner[held] = found.test[fold == held], found.inner[held]
         chosen.append(name)
     return Champion(tuple(chosen), test, inner)
-
-
-def inner_rows(view: View, held: int) -> NDArray[np.intp]:
-    """Training rows of a fold: those that its inner predictions cover."""
-    return np.flatnonzero(view.split.fold != held)
 
 
 def routed(Y: Array, P: Array) -> Array:
@@ -64,17 +59,6 @@ def single_choice(view: View) -> Choice:
     return choice
 
 
-def group_choice(view: View) -> Choice:
-    """The target that is best on each group's training rows; the best single one for groups never seen."""
-    groups, choice = np.array(view.table.groups), single_choice(view)
-    for held in range(FOLDS):
-        train, test = view.split.train(held), view.split.test(held)
-        for group in np.unique(groups[test]):
-            if (rows := train[groups[train] == group]).size:
-                choice[test[groups[test] == group]] = best_single(view.table.success[rows])
-    return choice
-
-
 def thrifty_choice(view: View, test: Array, inner: Array, expected: Array) -> Choice:
     """The cheapest setting of V p - c that loses nothing against the best single target on inner predictions.
 
@@ -87,11 +71,13 @@ def thrifty_choice(view: View, test: Array, inner: Array, expected: Array) -> Ch
     table, choice = view.table, np.empty(len(view.table), dtype=np.int64)
     assert table.cost is not None
     for held in range(FOLDS):
-        rows, tested = inner_rows(view, held), view.split.test(held)
-        policies = [Value(worth) for worth in worths(expected[held][rows])]
-        points = operating_points(policies, inner[held][rows], expected[held][rows], table.success[rows])
-        floor = table.success[rows].mean(axis=0).max()
-        safe = [point for point in points if point.accuracy >= floor] or [max(points, key=lambda p: p.accuracy)]
+        rows, tested = view.split.train(held), view.split.test(held)
+        single = best_single(table.success[rows])
+        policies = [Single(single), *(Value(worth) for worth in worths(expected[held][rows]))]
+        points = operating_points(
+            policies, inner[held][rows], expected[held][rows], table.success[rows], spent=table.cost[rows]
+        )
+        safe = [point for point in points if point.accuracy >= points[0].accuracy]
         best = min(safe, key=lambda point: point.cost)
         choice[tested] = best.policy.choose(test[tested], expected[held][tested])
     return choice

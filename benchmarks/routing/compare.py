@@ -43,7 +43,7 @@ class Comparison:
         tables: Table -> difference.
         pooled: Sum of gains over sum of headrooms, ours minus theirs, over the tables with headroom of 5 points.
         mean: The plain mean of the same tables' differences.
-        counted: Tables that are pooled.
+        counted: Tables that are pooled: those whose whole source, not the draw, has the headroom.
     """
 
     tables: Mapping[str, Difference]
@@ -52,12 +52,11 @@ class Comparison:
     counted: Sequence[str]
 
 
-def compare(standings: Mapping[str, Standing], ours: str, theirs: str) -> Comparison:
-    """Compare two entrants, or champions, that stand in every table."""
+def compare(standings: Mapping[str, Standing], ours: str, theirs: str, counted: Sequence[str]) -> Comparison:
+    """Compare two entrants, or champions, that stand in every table; pool those that are counted."""
     tallies = {name: standing.tally for name, standing in standings.items()}
     found = {name: _difference(tally, ours, theirs) for name, tally in tallies.items()}
-    adjusted = holm({name: two_sided_p(interval) for name, interval in found.items()})
-    counted = [name for name, standing in standings.items() if standing.headroom >= LEAST_HEADROOM]
+    adjusted = holm({name: two_sided_p(interval, tallies[name].clusters) for name, interval in found.items()})
     both = pooled({name: tallies[name] for name in counted}).intervals(
         [
             lambda totals: _pooled_gap(totals, counted, ours) - _pooled_gap(totals, counted, theirs),
@@ -66,7 +65,9 @@ def compare(standings: Mapping[str, Standing], ours: str, theirs: str) -> Compar
         draws=DRAWS,
         seed=SEED,
     )
-    tables = {name: Difference(each, adjusted[name], detectable(each)) for name, each in found.items()}
+    tables = {
+        name: Difference(each, adjusted[name], detectable(each, tallies[name].clusters)) for name, each in found.items()
+    }
     return Comparison(tables, both[0], both[1], counted)
 
 
@@ -81,16 +82,21 @@ def _difference(tally: Tally, ours: str, theirs: str) -> Interval:
 
 
 def _means(totals: Mapping[str, float], table: str, name: str) -> tuple[float, float]:
-    """Gain and headroom a question."""
+    """Gain and headroom a question; NaN in a draw without a question of the table."""
     n, single = totals[f"{table}/n"], totals[f"{table}/single"]
+    if n == 0:
+        return float("nan"), float("nan")
     return (totals[f"{table}/{name}"] - single) / n, (totals[f"{table}/oracle"] - single) / n
 
 
 def _pooled_gap(totals: Mapping[str, float], tables: Sequence[str], name: str) -> float:
     parts = [_means(totals, table, name) for table in tables]
-    return sum(gain for gain, _ in parts) / sum(headroom for _, headroom in parts)
+    return _ratio(sum(gain for gain, _ in parts), sum(headroom for _, headroom in parts))
 
 
 def _mean_gap(totals: Mapping[str, float], tables: Sequence[str], name: str) -> float:
-    parts = [_means(totals, table, name) for table in tables]
-    return sum(gain / headroom for gain, headroom in parts) / len(parts)
+    return sum(_ratio(*_means(totals, table, name)) for table in tables) / len(tables)
+
+
+def _ratio(gain: float, headroom: float) -> float:
+    return gain / headroom if headroom > 0 else float("nan")

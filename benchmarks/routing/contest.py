@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 import json
-import time
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,7 +15,9 @@ from typing import Any, TypeVar
 import numpy as np
 from crossfit import Contender, Predictions, View, cross_fit
 
+from forethought import probes
 from forethought.artifacts import atomic_write
+from forethought.cli.console import progress
 from forethought.core import content_hash
 
 T = TypeVar("T")
@@ -58,29 +60,51 @@ def _cached(view: View, entry: Entry, cache: Path) -> Fitted:
 
 
 def _fit(view: View, entry: Entry) -> Fitted:
-    start = time.process_time()
+    start = _spent()
     found = cross_fit(entry.contender, view, inner=entry.inner)
     folds = int(view.split.fold.max()) + 1
     fits = folds + (folds * (folds - 1) // 2 if entry.inner else 0)
-    return Fitted(found, entry.contender.kind, (time.process_time() - start) / fits)
+    return Fitted(found, entry.contender.kind, (_spent() - start) / fits)
+
+
+def _spent() -> float:
+    """CPU seconds of this process and of those it started: packages' own routers run in processes of theirs."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def _key(view: View, entry: Entry) -> str:
-    """Everything that decides a prediction: questions, labels, folds, the contender and its source."""
-    table = view.table
-    parts = (table.success.tobytes(), view.split.fold.tobytes(), view.auxiliary.key())
-    labels = [content_hash(part.hex()) for part in parts]
-    source = Path(inspect.getfile(type(entry.contender))).read_text()
-    return content_hash(json.dumps([table.ids, labels, view.split.kind, repr(entry), source]))[:32]
+    """Everything that decides a prediction: questions, groups, labels, costs, folds, features, the contender, code."""
+    table, split = view.table, view.split
+    cost = b"" if table.cost is None else table.cost.tobytes()
+    arrays = (table.success.tobytes(), cost, view.auxiliary.key(), split.fold.tobytes(), split.component.tobytes())
+    parts = [content_hash(part.hex()) for part in arrays]
+    read = "" if view.features is None else view.features.fingerprint()
+    return content_hash(json.dumps([table.ids, table.groups, *parts, split.kind, read, repr(entry), code()]))[:32]
 
 
-def side_by_side(jobs: Sequence[Callable[[], T]], processes: int) -> list[T]:
+@cache
+def code() -> str:
+    """Hash of every source that a prediction passes through."""
+    here = Path(__file__).parent
+    own = [here / f"{name}.py" for name in ("crossfit", "features", "ours", "auxiliary")]
+    packages = (here / "peers", here / "published", Path(probes.__file__).parent)
+    sources = own + [path for package in packages for path in sorted(package.glob("*.py"))]
+    return content_hash("\0".join(path.read_text() for path in sources))
+
+
+def side_by_side(what: str, jobs: Sequence[Callable[[], T]], processes: int) -> list[T]:
     """Run jobs in forked processes of one thread each, in the order given; results in that order too."""
-    # Forked, so that the activations that jobs read are shared and not sent.
+    # Forked, so that jobs are inherited and not sent.
     with ProcessPoolExecutor(
         processes, mp_context=get_context("fork"), initializer=_Held.hold, initargs=(jobs,)
     ) as pool:
-        return list(pool.map(_Held.run, range(len(jobs))))
+        found = []
+        with progress(what) as report:
+            for result in pool.map(_Held.run, range(len(jobs))):
+                found.append(result)
+                report(len(found), len(jobs))
+        return found
 
 
 class _Held:

@@ -11,7 +11,7 @@ from typing import Literal
 
 import torch
 from minilm import MiniLM, fetch_minilm
-from tables import TABLES, Table
+from tables import TABLES, Table, read_tables
 
 from forethought.activations import ActivationStore, TransformersEncoder, extract
 from forethought.bench import DATA_VARIABLE
@@ -28,6 +28,8 @@ LAYERS: Mapping[str, tuple[int, ...]] = {
     "gemma-3-270m": (4, 6, 8, 10, 12, 14),
 }
 """Six of each encoder's layers, from a quarter to four fifths of its depth."""
+
+DEPTHS: Mapping[str, int] = {"smollm2-135m-instruct": 30, "gemma-3-270m": 18}
 
 MINILM = "all-minilm-l6-v2"
 
@@ -48,7 +50,7 @@ def main() -> int:
     given = parser.parse_args()
     torch.set_num_threads(1)
     try:
-        tables = [read(Path(given.data)) for read in TABLES.values()]
+        tables = read_tables(TABLES, Path(given.data))
         read_questions(given.encoder, in_rounds(tables, given.limit), given.cache / given.encoder)
     except ForethoughtError as error:
         print(f"forethought: {error}", file=sys.stderr)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, cached_property
 from pathlib import Path
@@ -51,8 +52,10 @@ class Features:
     def layers(self, encoder: str) -> tuple[int, ...]:
         return self._stores[encoder].layers
 
-    def readouts(self, encoder: str) -> tuple[str, ...]:
-        return self._stores[encoder].readouts
+    def fingerprint(self) -> str:
+        """What decides a vector apart from its question: every store's layout, and what is made of it here."""
+        layouts = [repr(store.layout) for store in self._stores.values()]
+        return content_hash(json.dumps([*layouts, repr(MIDDLE), COMPONENTS]))
 
     def held(self) -> set[str]:
         """Questions that every store has."""

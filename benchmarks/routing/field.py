@@ -8,7 +8,7 @@ from contest import Entry
 from features import Features
 from ours import ACTIVATIONS, CostHead, Ours
 from peers.avengers import Clusters
-from peers.carrot import Carrot, NeighbourCost
+from peers.carrot import NeighbourCost
 from peers.group_best import GroupBest
 from peers.irt import ItemResponse
 from peers.knn import Neighbours
@@ -26,10 +26,15 @@ MIDDLE = 3
 """Of the six stored layers, where nearest neighbours look."""
 
 
-def text_peers() -> list[Entry]:
-    """Text routers, our own head on text among them; the best is chosen on inner predictions."""
-    peers = [Tfidf(1.0), Tfidf(3.0), Neighbours(), Carrot(), Clusters(), MatrixFactorisation(), ItemResponse(), Mlp()]
-    return [Entry(contender, inner=True) for contender in (*peers, Ours("average", ("text",)))]
+def text_peers(repeated: bool) -> list[Entry]:
+    """Text routers, our own head on text among them; the best is chosen on inner predictions.
+
+    Args:
+        repeated: Also our head on text that learns from repeated samples, as `our_candidates` may.
+    """
+    peers = [Tfidf(1.0), Tfidf(3.0), Neighbours(), Clusters(), MatrixFactorisation(), ItemResponse(), Mlp()]
+    heads = [Ours("average", ("text",))] + [Ours("average", ("text",), repeated=True)] * repeated
+    return [Entry(contender, inner=True) for contender in (*peers, *heads)]
 
 
 def encoders_of(features: Features) -> tuple[str, ...]:
@@ -57,9 +62,19 @@ def beside(features: Features) -> list[Entry]:
     heads = [Ours("stack", encoders), Ours("stack", (*encoders, "text")), Ours("trunk", encoders)]
     neighbours = [Neighbours(name, features.layers(name)[MIDDLE], "mean") for name in features.encoders]
     recipe = [Nvidia(name) for name in features.encoders]
-    own = [Published("llmrouter", "knn"), Published("llmrouter", "mlp"), Published("routellm", "mf")]
+    own = [Published("llmrouter", "knn"), Published("routellm", "mf")]
     contenders = (GroupBest(), *alone, *heads, *neighbours, *recipe, *(own if available() else []))
     return [Entry(contender, inner=False) for contender in contenders]
+
+
+def rivals(features: Features) -> dict[str, str]:
+    """Somebody else's method on an encoder's activations -> our head on the same ones."""
+    found = {}
+    for name in encoders_of(features):
+        encoder = ACTIVATIONS[name][0][0]
+        for rival in (Neighbours(encoder, features.layers(encoder)[MIDDLE], "mean"), Nvidia(encoder)):
+            found[rival.name] = main_candidate([name]).name
+    return found
 
 
 def cost_models(table: Table) -> list[Entry]:

@@ -108,7 +108,7 @@ def platt(z: Array, Y: Array, ask: Array) -> Array:
 
 
 def joint(z: Array, Y: Array, ask: Array) -> Array:
-    """A logistic head a target on every target's logit, as `forethought calibrate` fits it, at one penalty."""
+    """A logistic head a target on every target's logit, as `forethought calibrate` has it, at one fixed penalty."""
     return LogisticHeads(Cs=(JOINT_C,)).fit(z, Y).predict_success(ask)
 
 
@@ -130,20 +130,20 @@ def learning_curve(view: View, contender: Contender, *, seed: int) -> dict[int, 
     Y, fold, rng = view.table.success, view.split.fold, np.random.default_rng(seed)
     plain = View(view.table, view.split, view.features, Auxiliary.none(view.table))
     curve = {}
-    for labels in CURVE:
+    least = min(len(view.split.train(held)) for held in range(FOLDS))
+    for labels in (size for size in CURVE if size < least):
         total = np.zeros(len(Y))
         for _ in range(CURVE_DRAWS):
             for held in range(FOLDS):
                 rows = rng.permutation(view.split.train(held))[:labels]
                 test = np.flatnonzero(fold == held)
                 total[test] += Y[test, contender.predict(plain, np.sort(rows), test).argmax(axis=1)]
-        if labels < (fold != 0).sum():
-            curve[labels] = total / CURVE_DRAWS
+        curve[labels] = total / CURVE_DRAWS
     return curve
 
 
 def labels_needed(gains: Mapping[int, float], share: float) -> float:
-    """Labels at which the gain first reaches a share of the last one's, between two sizes by log labels; inf if never.
+    """Labels at which the gain first reaches a share of the last one's, between two sizes by log labels; NaN if never.
 
     The curve is made non-decreasing first: that more labels lose is noise.
     """
@@ -152,7 +152,7 @@ def labels_needed(gains: Mapping[int, float], share: float) -> float:
     wanted = share * gains[sizes[-1]]
     reached = np.flatnonzero(rising >= wanted)
     if not reached.size or wanted <= 0:
-        return float("inf")
+        return float("nan")
     at = int(reached[0])
     if at == 0:
         return float(sizes[0])

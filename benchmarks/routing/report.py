@@ -55,12 +55,9 @@ class LabelStudy:
         return cls(recalibrations=found)
 
     def pooled_gains(self) -> dict[int, float]:
-        """Sum of gains over the tables that have every size, by labels; the last stands for all labels."""
-        sizes = set.intersection(*(set(curve) for curve in self.curves.values())) if self.curves else set()
-        whole = [curve[max(curve)] for curve in self.curves.values()]
-        found = {n: float(np.sum([curve[n] for curve in self.curves.values()])) for n in sorted(sizes)}
-        most = max((max(curve) for curve in self.curves.values()), default=0)
-        return {**{n: gain for n, gain in found.items() if n < most}, most: float(np.sum(whole))} if found else {}
+        """Sum of gains over tables, by labels; a table with fewer labels than a size stays at what all of its earn."""
+        sizes = sorted({n for curve in self.curves.values() for n in curve})
+        return {n: sum(_gain_at(curve, n) for curve in self.curves.values()) for n in sizes}
 
     def figures(self) -> dict[str, Figure]:
         """For the JSON."""
@@ -80,6 +77,10 @@ class LabelStudy:
         return found
 
 
+def _gain_at(curve: Mapping[int, float], labels: int) -> float:
+    return curve[max(n for n in curve if n <= labels)]
+
+
 @dataclass(frozen=True)
 class Report:
     """Everything a report says.
@@ -90,6 +91,7 @@ class Report:
         pooled: Tables of the comparison.
         comparisons: Rival -> comparison, the best text router first.
         study: What labels earn.
+        latency: What a decision takes, in words.
     """
 
     variant: str
@@ -97,6 +99,7 @@ class Report:
     pooled: Sequence[str]
     comparisons: Mapping[str, Comparison]
     study: LabelStudy
+    latency: str
 
 
 def write_report(report: Report, stem: Path) -> None:
@@ -116,7 +119,8 @@ def sections(report: Report) -> list[tuple[str, str, Table | None]]:
     text = report.comparisons[TEXT]
     found = [
         (f"Ours against the best text router ({TITLES[report.variant]})", pooled_sentence(text), versus(report, text)),
-        ("Our head on activations alone against the others on the same activations", "", rivals(report)),
+        ("Our head on one encoder's activations against the others on the same ones", "", rivals(report)),
+        ("What a decision takes", report.latency, None),
     ]
     for name, standing in report.standings.items():
         beside = "" if name in report.pooled else " (beside, pooled with nothing)"
@@ -156,10 +160,10 @@ def table_words(standing: Standing, difference: Difference | None) -> str:
         return facts
     interval = difference.interval
     sure = interval.low > 0 or interval.high < 0
-    who = ("Ours wins" if interval.value > 0 else "Text wins") if sure else "Neither wins"
+    who = {"better": "Ours wins", "worse": "Text wins", "within noise": "Neither wins"}[difference.verdict]
     return (
         f"**{who}**: the difference of {points(interval)} points of the gap {'excludes' if sure else 'includes'} zero "
-        f"(Holm-adjusted p {difference.p:.2g}: {difference.verdict}); this table can tell differences of "
+        f"(Holm-adjusted p {difference.p:.2g}); this table can tell differences of "
         f"{100 * difference.detectable:.0f} points. {facts}"
     )
 

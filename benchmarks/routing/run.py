@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from auxiliary import Auxiliary, repeated_samples
-from compare import Comparison, compare, pooled_gap
+from compare import LEAST_HEADROOM, Comparison, compare, pooled_gap
 from contest import Entry, Fitted, run, side_by_side
 from convert import instructions
 from crossfit import View
@@ -24,6 +24,7 @@ from field import (
     encoders_of,
     main_candidate,
     our_candidates,
+    rivals,
     text_peers,
 )
 from labels import learning_curve, recalibration
@@ -33,10 +34,10 @@ from report import LabelStudy, Report, write_report
 from scores import Standing
 from splits import by_group, by_question, global_components, global_folds
 from standing import cluster_numbers, stand
-from tables import BESIDE, TABLES, Table
+from tables import BESIDE, TABLES, Table, read_tables
 
 from forethought.bench import Figure, Options, script
-from forethought.errors import ConfigError
+from forethought.errors import ArtifactError, ConfigError
 from forethought.metrics import Interval
 
 SEED = 0
@@ -47,10 +48,18 @@ VARIANTS = ("in_domain", "groups_held_out")
 
 @dataclass(frozen=True)
 class Material:
-    """What a run looks at: tables that are pooled, tables beside them, features, and further labels by table."""
+    """What a run looks at.
+
+    Attributes:
+        tables: All of them, drawn.
+        headroom: Of the tables that are compared, by name, over their whole source: the draw does not decide which
+            tables are pooled. The others stand beside.
+        features: Of every question.
+        auxiliary: Further labels, by table.
+    """
 
     tables: Sequence[Table]
-    beside: Sequence[Table]
+    headroom: Mapping[str, float]
     features: Features
     auxiliary: Mapping[str, Auxiliary]
 
@@ -60,25 +69,28 @@ def measure(options: Options) -> dict[str, Figure]:
     material = own_material(options.cache) if options.quick else recorded_material(options)
     views = {view.table.name: view for view in make_views(material, options.variant)}
     jobs = [partial(run, view, entries(view), options.cache / "predictions") for view in views.values()]
-    fitted = dict(zip(views, side_by_side(jobs, PROCESSES), strict=True))
+    fitted = dict(zip(views, side_by_side("cross-fit", jobs, PROCESSES), strict=True))
     clusters, count = cluster_numbers(list(views.values()))
     standings = {name: stand(view, fitted[name], clusters[name], count) for name, view in views.items()}
-    pooled = {table.name: standings[table.name] for table in material.tables if table.name in standings}
-    comparisons = compare_all(pooled, material.features)
+    pooled = {name: standings[name] for name in material.headroom if name in standings}
+    counted = [name for name in pooled if material.headroom[name] >= LEAST_HEADROOM]
+    comparisons = compare_all(pooled, counted, material.features)
     study = study_labels(options, [view for name, view in views.items() if name in pooled], fitted)
-    report = Report(options.variant, standings, tuple(pooled), comparisons, study)
+    times = latencies(views[next(iter(pooled))])
+    report = Report(options.variant, standings, tuple(pooled), comparisons, study, latency_words(times))
     write_report(report, options.cache / f"report-{options.variant}")
-    return {**figures(pooled, comparisons, study), **latencies(views[next(iter(pooled))])}
+    return {**figures(pooled, comparisons, study), **times}
 
 
 def own_material(cache: Path) -> Material:
     """The committed table, a few of its questions, read on the spot by the default encoder."""
     encoder = next(iter(LAYERS))
-    table = own_table().drawn(QUICK)
+    whole = own_table()
+    table = whole.drawn(QUICK)
     for name in (encoder, MINILM):
         read_questions(name, table.questions, cache / "own" / name)
     features = Features.open(cache / "own", (encoder, MINILM))
-    return Material([table], [], features, {table.name: Auxiliary.none(table)})
+    return Material([table], {table.name: whole.headroom}, features, {table.name: Auxiliary.none(table)})
 
 
 def recorded_material(options: Options) -> Material:
@@ -87,27 +99,27 @@ def recorded_material(options: Options) -> Material:
     Raises:
         ConfigError: No recorded tables, or questions that were not read yet.
     """
+    if options.data is None:
+        raise ConfigError(f"this benchmark reads recorded tables: give their folder by --data.\n{instructions()}")
+    compared, others = read_tables(TABLES, options.data), read_tables(BESIDE, options.data)
+    command = f"python benchmarks/routing/extract.py ENCODER --data {options.data} --cache {options.cache}"
+    advice = f"run {command} for each ENCODER of {', '.join((*LAYERS, MINILM))}"
     try:
-        data = options.recorded("outcomes").parent
-    except ConfigError as error:
-        raise ConfigError(f"{error}\n{instructions()}") from None
-    features = Features.open(options.cache)
-    tables, others = ([read(data) for read in readers.values()] for readers in (TABLES, BESIDE))
-    held = features.held()
-    tables = [table.drawn(LIMIT) for table in tables]
-    if unread := sum(id not in held for table in tables for id in table.ids):
-        raise ConfigError(
-            f"{unread} questions were not read yet; run python benchmarks/routing/extract.py ENCODER --data {data} "
-            f"--cache {options.cache} for each ENCODER of {', '.join((*LAYERS, MINILM))}"
-        )
-    others = [table.take([row for row, id in enumerate(table.ids) if id in held]).drawn(LIMIT) for table in others]
-    everything = [*tables, *others]
-    return Material(tables, others, features, {table.name: repeated_samples(data, table) for table in everything})
+        features = Features.open(options.cache)
+    except ArtifactError as error:
+        raise ConfigError(f"{error}; {advice}") from None
+    held, drawn = features.held(), [table.drawn(LIMIT) for table in compared]
+    if unread := sum(id not in held for table in drawn for id in table.ids):
+        raise ConfigError(f"{unread} questions were not read yet; {advice}")
+    beside = [table.take([row for row, id in enumerate(table.ids) if id in held]).drawn(LIMIT) for table in others]
+    tables = [*drawn, *(table for table in beside if len(table))]
+    auxiliary = {table.name: repeated_samples(options.data, table) for table in tables}
+    return Material(tables, {table.name: table.headroom for table in compared}, features, auxiliary)
 
 
 def make_views(material: Material, variant: str) -> list[View]:
     """Every table with its folds; tables with fewer than five groups stand out where groups are held out."""
-    tables = [*material.tables, *material.beside]
+    tables = material.tables
     component = global_components(tables)
     fold = global_folds(tables, SEED)
     views = []
@@ -122,21 +134,17 @@ def make_views(material: Material, variant: str) -> list[View]:
 def entries(view: View) -> list[Entry]:
     """Everybody who takes part on one table."""
     encoders = encoders_of(view.features)
-    ours = our_candidates(encoders, repeated=bool((~np.isnan(view.auxiliary.rates)).any()))
-    return [*text_peers(), *ours, *beside(view.features), *cost_models(view.table)]
+    repeated = bool((~np.isnan(view.auxiliary.rates)).any())
+    ours = our_candidates(encoders, repeated)
+    return [*text_peers(repeated), *ours, *beside(view.features), *cost_models(view.table)]
 
 
-def compare_all(standings: Mapping[str, Standing], features: Features) -> dict[str, Comparison]:
-    """Ours against the best text router, and our head on activations alone against the others on the same ones."""
-    alone = main_candidate(encoders_of(features)).name
-    rivals = [entry.contender.name for entry in beside(features) if is_rival(entry)]
-    found = {TEXT: compare(standings, OURS, TEXT)}
-    return {**found, **{name: compare(standings, alone, name) for name in rivals}}
-
-
-def is_rival(entry: Entry) -> bool:
-    """Whether a contender is somebody else's method on the same activations."""
-    return entry.contender.kind == "activations" and type(entry.contender).__name__ in ("Nvidia", "Neighbours")
+def compare_all(standings: Mapping[str, Standing], counted: Sequence[str], features: Features) -> dict[str, Comparison]:
+    """Ours against the best text router, and our head on one encoder against the others on the same activations."""
+    found = {TEXT: compare(standings, OURS, TEXT, counted)}
+    for rival, ours in rivals(features).items():
+        found[rival] = compare(standings, ours, rival, counted)
+    return found
 
 
 def study_labels(options: Options, views: Sequence[View], fitted: Mapping[str, Mapping[str, Fitted]]) -> LabelStudy:
@@ -144,10 +152,12 @@ def study_labels(options: Options, views: Sequence[View], fitted: Mapping[str, M
     contender = main_candidate(encoders_of(views[0].features))
     if options.variant == "groups_held_out":
         jobs = [partial(recalibration, view, contender, seed=SEED) for view in views]
-        return LabelStudy.of_recalibration([found for found in side_by_side(jobs, PROCESSES) if found is not None])
+        return LabelStudy.of_recalibration(
+            [found for found in side_by_side("recalibrate", jobs, PROCESSES) if found is not None]
+        )
     jobs = [partial(learning_curve, view, contender, seed=SEED) for view in views]
     whole = {view.table.name: fitted[view.table.name][contender.name].predictions.test for view in views}
-    return LabelStudy.of_curves(views, side_by_side(jobs, PROCESSES), whole)
+    return LabelStudy.of_curves(views, side_by_side("learning curves", jobs, PROCESSES), whole)
 
 
 def figures(
@@ -182,6 +192,17 @@ def latencies(view: View) -> dict[str, Figure]:
         if (times := prefill_milliseconds(name, view.table.questions[:PREFILLS])) is not None:
             found[f"prefill_ms_p50_{slug(name)}"] = spread(times)
     return found
+
+
+def latency_words(times: Mapping[str, Figure]) -> str:
+    """The same in a sentence."""
+    label = "prefill_ms_p50_"
+    prefills = [f"{time} ms ({name.removeprefix(label)})" for name, time in times.items() if name.startswith(label)]
+    before = "; the prefill before it " + ", ".join(prefills) if prefills else ""
+    return (
+        f"Scoring stored activations and choosing takes {times['decide_us_p50']} microseconds of one core, median and "
+        f"5th to 95th percentile{before}. What the prefill costs beside an answer stands with each table."
+    )
 
 
 def spread(times: Sequence[float]) -> Figure:

@@ -7,19 +7,20 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from choice import Champion, Choice, group_choice, routed, single_choice, thrifty_choice
+from choice import Champion, Choice, routed, single_choice, thrifty_choice
 from crossfit import Array, View
 from tally import Tally
 
+from forethought.allocation import Tolerance
 from forethought.metrics import (
     Interval,
     agreement_zones,
-    brier,
     debiased_ece,
     mean_auroc,
     p_auccc,
     paired_bootstrap,
     pairwise_win_rate,
+    picked,
 )
 
 DRAWS = 1000
@@ -35,13 +36,13 @@ class Row:
         kind: What it looks at.
         accuracy: Of the likeliest target, and `gap` the share of the way from best single to oracle.
         auroc: Mean over targets; `pairs` the share of right-wrong pairs of targets on a question put in order.
-        calibration: Debiased calibration error, mean over targets; `brier` the squared error. None for packages' own
-            routers, whose scores are no probabilities.
+        calibration: Debiased calibration error, mean over targets. None for packages' own routers, whose scores are no
+            probabilities, and for tables of success rates.
         disagree: Accuracy where some targets are right and some wrong.
-        area: P-AUCCC over the oracle's; None without costs.
+        area: P-AUCCC over the oracle's, each target at its mean cost; None without costs.
         thrifty: Accuracy minus the best single target's at the setting chosen on inner predictions for the least cost
-            without a loss, and `thrifty_cost` its cost over the best single target's, the encoders' prefill included;
-            None without costs or inner predictions.
+            without a loss (NVIDIA's recipe: at its published tolerance), and `thrifty_cost` its cost over the best
+            single target's, the encoders' prefill included; None without costs or inner predictions.
         seconds: CPU seconds of one fit with its predictions.
     """
 
@@ -51,7 +52,6 @@ class Row:
     auroc: Interval
     pairs: float
     calibration: float | None
-    brier: float | None
     disagree: float
     area: float | None
     thrifty: Interval | None
@@ -67,7 +67,7 @@ class Standing:
         view: The table and its split.
         rows: Contender -> its figures.
         champions: Family -> who was chosen for each fold.
-        tally: Hits of every contender, of `single`, `oracle` and `group best`, summed by cluster.
+        tally: Hits of every contender, of `single` and `oracle`, summed by cluster.
         prefill_share: Cost of the encoders' prefills over that of the best single target's answers; None without costs.
     """
 
@@ -95,6 +95,7 @@ class Entrant:
         kind: What it looks at.
         test: (n, K), and `inner` (folds, n, K) where an operating point is chosen.
         expected: USD of each answer that the operating point is chosen with, (folds, n, K).
+        tolerance: Published setting of a tolerance rule, which then is the operating point.
         seconds: Of one fit.
     """
 
@@ -102,6 +103,7 @@ class Entrant:
     test: Array
     inner: Array | None = None
     expected: Array | None = None
+    tolerance: float | None = None
     seconds: float = float("nan")
 
 
@@ -130,19 +132,18 @@ def score(
     table = view.table
     hits = {name: routed(table.success, entrant.test) for name, entrant in entrants.items()}
     columns = {
-        "single": _picked(table.success, single_choice(view)),
+        "single": picked(table.success, single_choice(view)),
         "oracle": table.success.max(axis=1),
-        "group best": _picked(table.success, group_choice(view)),
         **hits,
     }
     thrifty: dict[str, Choice] = {}
     if table.cost is not None:
-        columns["single cost"] = _picked(table.cost, single_choice(view))
+        columns["single cost"] = picked(table.cost, single_choice(view))
         for name, entrant in entrants.items():
-            if entrant.inner is not None and entrant.expected is not None:
-                thrifty[name] = thrifty_choice(view, entrant.test, entrant.inner, entrant.expected)
-                columns[f"{name}: thrifty"] = _picked(table.success, thrifty[name])
-                columns[f"{name}: cost"] = _picked(table.cost, thrifty[name]) + encoder_cost[entrant.kind]
+            if (choice := operating_choice(view, entrant)) is not None:
+                thrifty[name] = choice
+                columns[f"{name}: thrifty"] = picked(table.success, thrifty[name])
+                columns[f"{name}: cost"] = picked(table.cost, thrifty[name]) + encoder_cost[entrant.kind]
     tally = Tally.of(columns, *clusters)
     rows = {name: _row(view, name, entrant, tally, name in thrifty) for name, entrant in entrants.items()}
     names = {family: champion.names for family, champion in champions.items()}
@@ -150,8 +151,17 @@ def score(
     return Standing(view, rows, names, tally, share)
 
 
-def _picked(values: Array, choice: Choice) -> Array:
-    return values[np.arange(len(choice)), choice]
+def operating_choice(view: View, entrant: Entrant) -> Choice | None:
+    """An entrant's thrifty choices, (n,); None where nothing says what to expect or to choose by."""
+    if entrant.expected is None:
+        return None
+    if entrant.tolerance is not None:
+        # Expected costs of a tested row are those of its own fold.
+        cost = entrant.expected[view.split.fold, np.arange(len(view.table))]
+        return Tolerance(entrant.tolerance).choose(entrant.test, cost)
+    if entrant.inner is None:
+        return None
+    return thrifty_choice(view, entrant.test, entrant.inner, entrant.expected)
 
 
 def _row(view: View, name: str, entrant: Entrant, tally: Tally, thrifty: bool) -> Row:
@@ -165,7 +175,7 @@ def _row(view: View, name: str, entrant: Entrant, tally: Tally, thrifty: bool) -
         asked["cost"] = lambda totals: totals[f"{name}: cost"] / totals["single cost"]
     found = dict(zip(asked, tally.intervals(list(asked.values()), draws=DRAWS, seed=SEED), strict=True))
     # A package's own router only chooses, or ranks against one target.
-    honest = entrant.kind != "published"
+    honest = entrant.kind != "published" and set(np.unique(table.success)) <= {0.0, 1.0}
     return Row(
         kind=entrant.kind,
         accuracy=found["accuracy"],
@@ -173,9 +183,8 @@ def _row(view: View, name: str, entrant: Entrant, tally: Tally, thrifty: bool) -
         auroc=_auroc(view, P),
         pairs=pairwise_win_rate(table.success, P),
         calibration=_calibration(table.success, P) if honest else None,
-        brier=brier(table.success, P) if honest else None,
         disagree=agreement_zones(table.success, P.argmax(axis=1)).accuracy,
-        area=None if table.cost is None else p_auccc(P, table.cost, table.success).oracle_share,
+        area=None if table.cost is None else p_auccc(P, table.cost.mean(axis=0), table.success).oracle_share,
         thrifty=found.get("thrifty"),
         thrifty_cost=found.get("cost"),
         seconds=entrant.seconds,

@@ -11,7 +11,9 @@ from crossfit import Array, View
 from field import OURS, TEXT, encoders_of, our_candidates, text_peers
 from numpy.typing import NDArray
 from ours import CostHead
-from peers.carrot import Carrot, NeighbourCost
+from peers.carrot import CARROT, NeighbourCost
+from peers.knn import Neighbours
+from peers.nvidia import RECIPE, TOLERANCE
 from scores import Entrant, Standing, score
 
 ENCODER_PRICE = 0.10
@@ -23,20 +25,20 @@ WITH_COST_HEAD = f"{OURS}, with the cost head"
 def stand(view: View, fitted: Mapping[str, Fitted], clusters: NDArray[np.int64], count: int) -> Standing:
     """Choose the champions and score everybody on one table."""
     ours = [entry.contender.name for entry in our_candidates(encoders_of(view.features), repeated=True)]
-    text = [entry.contender.name for entry in text_peers()]
+    text = [entry.contender.name for entry in text_peers(repeated=True)]
     champions = {
-        OURS: champion(view, fitted, [name for name in ours if name in fitted]),
-        TEXT: champion(view, fitted, text),
+        family: champion(view, fitted, [name for name in names if name in fitted])
+        for family, names in ((OURS, ours), (TEXT, text))
     }
-    costs = {CostHead.name, NeighbourCost.name}
     entrants = {
         **{name: _spliced(view, found, "both" if name == OURS else "text") for name, found in champions.items()},
-        **{name: _entrant(view, name, found, fitted) for name, found in fitted.items() if name not in costs},
+        **{name: _entrant(view, name, found) for name, found in fitted.items() if found.kind != "cost"},
     }
-    if CostHead.name in fitted:
-        best = champions[OURS]
-        expected = predicted_cost(view, fitted[CostHead.name])
-        entrants[WITH_COST_HEAD] = Entrant("both", best.test, best.inner, expected)
+    if view.table.cost is not None:
+        best, near = champions[OURS], fitted[Neighbours().name].predictions
+        head, neighbours = (predicted_cost(view, fitted[name]) for name in (CostHead.name, NeighbourCost.name))
+        entrants[WITH_COST_HEAD] = Entrant("both", best.test, best.inner, head)
+        entrants[CARROT] = Entrant("text", near.test, near.inner, neighbours)
     return score(view, entrants, champions, (clusters, count), encoder_cost(view))
 
 
@@ -63,13 +65,16 @@ def _spliced(view: View, found: Champion, kind: str) -> Entrant:
     return Entrant(kind, found.test, found.inner, _mean_cost(view))
 
 
-def _entrant(view: View, name: str, found: Fitted, fitted: Mapping[str, Fitted]) -> Entrant:
-    asked = not np.isnan(found.predictions.inner).all()
-    expected = _mean_cost(view)
-    if name == Carrot.name and NeighbourCost.name in fitted:
-        expected = predicted_cost(view, fitted[NeighbourCost.name])
-    inner = found.predictions.inner if asked else None
-    return Entrant(found.kind, found.predictions.test, inner, expected, found.seconds)
+def _entrant(view: View, name: str, found: Fitted) -> Entrant:
+    inner = found.predictions.inner
+    return Entrant(
+        found.kind,
+        found.predictions.test,
+        None if np.isnan(inner).all() else inner,
+        _mean_cost(view),
+        TOLERANCE if name.startswith(RECIPE) else None,
+        found.seconds,
+    )
 
 
 def _mean_cost(view: View) -> Array | None:

@@ -7,6 +7,7 @@ and stands in the same fold everywhere.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,7 +18,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from forethought.core import Question, content_hash
-from forethought.errors import DataError
+from forethought.errors import ConfigError, DataError
 from forethought.outcomes import greedy, read_math, read_plain
 from forethought.outcomes.importers.base import Imported, read_rows
 
@@ -63,6 +64,11 @@ class Table:
     def source(self) -> str:
         """The name without its number of targets: pools of one source share their questions and groups."""
         return self.name.rpartition("-")[0]
+
+    @property
+    def headroom(self) -> float:
+        """Oracle minus the best single target on these questions."""
+        return float(self.success.max(axis=1).mean() - self.success.mean(axis=0).max())
 
     @cached_property
     def ids(self) -> list[str]:
@@ -181,7 +187,7 @@ def bbh_effort(data: Path) -> Table:
 
 
 def math36(data: Path) -> Table:
-    """MATH test, every recorded policy that gives one answer or a majority's, and success rates of the others."""
+    """MATH test, all 36 recorded policies: one answer, a majority's, or the success rate over repeated samples."""
     imported = read_math(data / "llms_know_difficulty")
     frame = read_rows(data / "llms_know_difficulty" / "math_test_outcomes.parquet")
     policies = [name for name in frame.columns if "|" in name]
@@ -194,26 +200,52 @@ def openai_gsm8k(data: Path) -> Table:
     return from_imported("OpenAI-GSM8K", read_plain(data / "outcomes" / "openai_gsm8k"))
 
 
-Reader = Callable[[Path], Table]
+@dataclass(frozen=True)
+class Reader:
+    """How a table is read.
+
+    Attributes:
+        read: From the data folder.
+        source: The folder inside it that the table needs.
+    """
+
+    read: Callable[[Path], Table]
+    source: str
+
 
 TABLES: Mapping[str, Reader] = {
-    "MATH-7": math7,
-    "GSM8K-2": gsm8k2,
-    "RouteLLM-GSM8K": routellm_gsm8k,
-    "RouteLLM-MMLU": routellm_mmlu,
-    "MMLU-Pro-5": mmlu_pro_ladder,
-    "MMLU-Pro-29": mmlu_pro,
-    "LLMRouter-9": llmrouter,
-    "BBH-effort": bbh_effort,
+    "MATH-7": Reader(math7, "llms_know_difficulty"),
+    "GSM8K-2": Reader(gsm8k2, "llms_know_difficulty"),
+    "RouteLLM-GSM8K": Reader(routellm_gsm8k, "outcomes/routellm"),
+    "RouteLLM-MMLU": Reader(routellm_mmlu, "outcomes/routellm"),
+    "MMLU-Pro-5": Reader(mmlu_pro_ladder, "outcomes/mmlu_pro"),
+    "MMLU-Pro-29": Reader(mmlu_pro, "outcomes/mmlu_pro"),
+    "LLMRouter-9": Reader(llmrouter, "outcomes/llmrouter"),
+    "BBH-effort": Reader(bbh_effort, "outcomes/bbh_direct_vs_cot"),
 }
 """The eight tables that figures are pooled over."""
 
 BESIDE: Mapping[str, Reader] = {
-    "MATH-36": math36,
-    "OpenAI-GSM8K": openai_gsm8k,
-    "LLMRouter-7": llmrouter_without_chatqa,
+    "MATH-36": Reader(math36, "llms_know_difficulty"),
+    "OpenAI-GSM8K": Reader(openai_gsm8k, "outcomes/openai_gsm8k"),
+    "LLMRouter-7": Reader(llmrouter_without_chatqa, "outcomes/llmrouter"),
 }
 """Reported beside, pooled with nothing."""
+
+
+def read_tables(readers: Mapping[str, Reader], data: Path) -> list[Table]:
+    """The tables whose source is there; the names of the others go to stderr.
+
+    Raises:
+        ConfigError: None is there.
+    """
+    present = {name: reader for name, reader in readers.items() if (data / reader.source).is_dir()}
+    if not present:
+        sources = sorted({reader.source for reader in readers.values()})
+        raise ConfigError(f"{data} holds no table of this benchmark; it reads {', '.join(sources)}")
+    if absent := [name for name in readers if name not in present]:
+        print(f"without {', '.join(absent)}: their folders are not in {data}", file=sys.stderr)
+    return [reader.read(data) for reader in present.values()]
 
 
 def question_id(text: str) -> str:

@@ -154,6 +154,8 @@ def test_pooled_gap_is_the_sum_of_gains_over_the_sum_of_headrooms(load: Callable
     assert compare._pooled_gap(totals, ["one", "two"], "x") == pytest.approx(0.25)
     assert compare._mean_gap(totals, ["one", "two"], "x") == pytest.approx(0.25)
     assert both.n == 6
+    empty = {**totals, "two/n": 0.0}
+    assert np.isnan(compare._pooled_gap(empty, ["one", "two"], "x"))
 
 
 def test_equal_routers_differ_by_exactly_nothing(load: Callable[[str], ModuleType]) -> None:
@@ -168,9 +170,17 @@ def test_holm_and_detectable_by_hand(load: Callable[[str], ModuleType]) -> None:
     adjusted = tally.holm({"a": 0.01, "b": 0.04, "c": 0.03})
     assert adjusted == pytest.approx({"a": 0.03, "c": 0.06, "b": 0.06})
     interval = Interval(0.0, -0.0196, 0.0196, 100)
-    assert tally.standard_error(interval) == pytest.approx(0.01, rel=1e-3)
-    assert tally.detectable(interval) == pytest.approx(0.02802, rel=1e-3)
-    assert tally.two_sided_p(Interval(0.0196, 0.0, 0.0392, 100)) == pytest.approx(0.05, rel=1e-2)
+    assert tally.standard_error(interval, 100_000) == pytest.approx(0.01, rel=1e-3)
+    assert tally.detectable(interval, 100_000) == pytest.approx(0.02802, rel=1e-3)
+    assert tally.two_sided_p(Interval(0.0196, 0.0, 0.0392, 100), 100_000) == pytest.approx(0.05, rel=1e-2)
+
+
+def test_seven_clusters_get_wider_intervals_than_the_bootstrap_gives(load: Callable[[str], ModuleType]) -> None:
+    tally = load("tally")
+    few, many = (tally._widened(Interval(1.0, 0.5, 1.5, 9), clusters) for clusters in (7, 100_000))
+    # Student's 2.4469 over 1.96, times the root of 7 / 6.
+    assert few.high - few.value == pytest.approx(0.5 * 2.4469 / 1.96 * (7 / 6) ** 0.5, rel=1e-3)
+    assert many.high == pytest.approx(1.5, rel=1e-4)
 
 
 def test_labels_needed_lie_between_the_sizes_that_frame_them(load: Callable[[str], ModuleType]) -> None:
@@ -179,7 +189,7 @@ def test_labels_needed_lie_between_the_sizes_that_frame_them(load: Callable[[str
     assert needed(gains, 0.25) == pytest.approx(100)
     assert needed(gains, 0.5) == pytest.approx(200)
     assert needed(gains, 1.0) == pytest.approx(1600)
-    assert needed({50: -1.0, 100: -1.0}, 0.5) == float("inf")
+    assert needed({50: -1.0, 100: -1.0}, 0.5) == pytest.approx(float("nan"), nan_ok=True)
 
 
 def test_thrifty_setting_is_chosen_on_inner_rows_and_loses_nothing_there(load: Callable[[str], ModuleType]) -> None:

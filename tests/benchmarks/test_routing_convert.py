@@ -227,7 +227,7 @@ def test_bbh_scores_what_each_way_concludes(convert: ModuleType, tables: ModuleT
     assert table.texts[1:] == ["Sort: b a\nA:", "Third?\nA:"]
     assert table.groups == ["fruit", "word_sorting", "word_sorting"]
     prompt = output("Third?", "", "(B)", "(A)")["input"]
-    assert table.cost[2, 1] == pytest.approx((len(prompt) + len("(B)")) / 4e6)
+    assert table.cost[2, 1] == pytest.approx(20 * (len(prompt) + len("(B)")) / 4e6)
 
 
 def test_bbh_wants_the_same_questions_of_both_ways(convert: ModuleType, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ class Clusters:
     Args:
         clusters: Their 60.
         nearest: Their top 4.
-        temperature: Their softmax over distances has beta = 6; here over cosine similarities.
+        beta: Of their softmax over distances, 6; here over cosine similarities.
     """
 
     clusters: int = 60

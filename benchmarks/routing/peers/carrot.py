@@ -1,4 +1,7 @@
-"""CARROT (arXiv 2502.03261): plug-in estimates of success and of cost, both by nearest neighbours."""
+"""CARROT (arXiv 2502.03261): plug-in estimates of success and of cost, here both by nearest neighbours.
+
+Its success is `Neighbours`'; what sets it apart is its cost, with which its operating point is chosen.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +11,9 @@ from crossfit import Array, View
 from sklearn.neighbors import KNeighborsRegressor
 from splits import Rows
 
-from peers.knn import Neighbours
+CARROT = "CARROT (kNN)"
 
 NEIGHBOURS = 256
-
-
-@dataclass(frozen=True)
-class Carrot:
-    """Success by tuned neighbours; what sets CARROT apart is `NeighbourCost`, which its operating points use."""
-
-    kind = "text"
-    name = "CARROT (kNN)"
-
-    def predict(self, view: View, train: Rows, test: Rows) -> Array:
-        return Neighbours().predict(view, train, test)
 
 
 @dataclass(frozen=True)
