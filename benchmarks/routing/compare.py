@@ -71,6 +71,20 @@ def compare(standings: Mapping[str, Standing], ours: str, theirs: str, counted: 
     return Comparison(tables, both[0], both[1], counted)
 
 
+def late_difference(
+    standings: Mapping[str, Standing], ours: str, theirs: str, counted: Sequence[str]
+) -> Interval | None:
+    """The pooled difference on questions that nobody looked at while our head was developed; None without any."""
+    late = {name: standings[name].late for name in counted if standings[name].late.n}
+    if not late:
+        return None
+    return pooled(late).interval(
+        lambda totals: _pooled_gap(totals, list(late), ours) - _pooled_gap(totals, list(late), theirs),
+        draws=DRAWS,
+        seed=SEED,
+    )
+
+
 def pooled_gap(standings: Mapping[str, Standing], counted: Sequence[str], name: str) -> Interval:
     """One entrant's own share of all the headroom there is."""
     tally = pooled({table: standings[table].tally for table in counted})

@@ -59,21 +59,19 @@ def beside(features: Features) -> list[Entry]:
     """What is reported beside and chosen by nothing: ablations, NVIDIA's recipe, neighbours on activations, labels."""
     encoders = encoders_of(features)
     alone = [Ours("average", (name,)) for name in encoders] if len(encoders) > 1 else []
-    heads = [Ours("stack", encoders), Ours("stack", (*encoders, "text")), Ours("trunk", encoders)]
+    heads = [Ours("stack", encoders), Ours("trunk", encoders)]
     neighbours = [Neighbours(name, features.layers(name)[MIDDLE], "mean") for name in features.encoders]
-    recipe = [Nvidia(name) for name in features.encoders]
-    own = [Published("llmrouter", "knn"), Published("routellm", "mf")]
-    contenders = (GroupBest(), *alone, *heads, *neighbours, *recipe, *(own if available() else []))
+    own = [Published("llmrouter", "knn"), Published("routellm", "mf")] if available() else []
+    contenders = (GroupBest(), *alone, *heads, *neighbours, Nvidia(features.encoders[0]), *own)
     return [Entry(contender, inner=False) for contender in contenders]
 
 
 def rivals(features: Features) -> dict[str, str]:
     """Somebody else's method on an encoder's activations -> our head on the same ones."""
-    found = {}
+    found = {Nvidia(features.encoders[0]).name: main_candidate(encoders_of(features)[:1]).name}
     for name in encoders_of(features):
         encoder = ACTIVATIONS[name][0][0]
-        for rival in (Neighbours(encoder, features.layers(encoder)[MIDDLE], "mean"), Nvidia(encoder)):
-            found[rival.name] = main_candidate([name]).name
+        found[Neighbours(encoder, features.layers(encoder)[MIDDLE], "mean").name] = main_candidate([name]).name
     return found
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from auxiliary import Auxiliary, repeated_samples
-from compare import LEAST_HEADROOM, Comparison, compare, pooled_gap
+from compare import LEAST_HEADROOM, Comparison, compare, late_difference, pooled_gap
 from contest import Entry, Fitted, run, side_by_side
 from convert import instructions
 from crossfit import View
@@ -68,7 +68,8 @@ def measure(options: Options) -> dict[str, Figure]:
     """Cross-fit everybody, compare, write the report into the cache, and return the figures."""
     material = own_material(options.cache) if options.quick else recorded_material(options)
     views = {view.table.name: view for view in make_views(material, options.variant)}
-    jobs = [partial(run, view, entries(view), options.cache / "predictions") for view in views.values()]
+    predictions = options.cache / "predictions"
+    jobs = [partial(run, view, entries(view, name in material.headroom), predictions) for name, view in views.items()]
     fitted = dict(zip(views, side_by_side("cross-fit", jobs, PROCESSES), strict=True))
     clusters, count = cluster_numbers(list(views.values()))
     standings = {name: stand(view, fitted[name], clusters[name], count) for name, view in views.items()}
@@ -79,7 +80,9 @@ def measure(options: Options) -> dict[str, Figure]:
     times = latencies(views[next(iter(pooled))])
     report = Report(options.variant, standings, tuple(pooled), comparisons, study, latency_words(times))
     write_report(report, options.cache / f"report-{options.variant}")
-    return {**figures(pooled, comparisons, study), **times}
+    late = late_difference(pooled, OURS, TEXT, counted)
+    unseen = {} if late is None else {"pooled_difference_unseen_in_development": figure(late)}
+    return {**figures(pooled, comparisons, study), **unseen, **times}
 
 
 def own_material(cache: Path) -> Material:
@@ -131,12 +134,13 @@ def make_views(material: Material, variant: str) -> list[View]:
     return views
 
 
-def entries(view: View) -> list[Entry]:
-    """Everybody who takes part on one table."""
+def entries(view: View, compared: bool) -> list[Entry]:
+    """Everybody who takes part on one table; beside the compared ones, only those who may be chosen."""
     encoders = encoders_of(view.features)
     repeated = bool((~np.isnan(view.auxiliary.rates)).any())
     ours = our_candidates(encoders, repeated)
-    return [*text_peers(repeated), *ours, *beside(view.features), *cost_models(view.table)]
+    others = beside(view.features) if compared else []
+    return [*text_peers(repeated), *ours, *others, *cost_models(view.table)]
 
 
 def compare_all(standings: Mapping[str, Standing], counted: Sequence[str], features: Features) -> dict[str, Comparison]:

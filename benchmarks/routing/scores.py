@@ -25,6 +25,10 @@ from forethought.metrics import (
 
 DRAWS = 1000
 AUROC_DRAWS = 100
+
+DEVELOPED = 1500
+"""Questions a table, the first drawn, on which the form of our head was settled by cross-fitting (docs/log.md)."""
+
 SEED = 0
 
 
@@ -68,6 +72,7 @@ class Standing:
         rows: Contender -> its figures.
         champions: Family -> who was chosen for each fold.
         tally: Hits of every contender, of `single` and `oracle`, summed by cluster.
+        late: The same of the questions drawn after those that our head's form was settled on.
         prefill_share: Cost of the encoders' prefills over that of the best single target's answers; None without costs.
     """
 
@@ -75,6 +80,7 @@ class Standing:
     rows: Mapping[str, Row]
     champions: Mapping[str, tuple[str, ...]]
     tally: Tally
+    late: Tally
     prefill_share: float | None = None
 
     @property
@@ -145,10 +151,12 @@ def score(
                 columns[f"{name}: thrifty"] = picked(table.success, thrifty[name])
                 columns[f"{name}: cost"] = picked(table.cost, thrifty[name]) + encoder_cost[entrant.kind]
     tally = Tally.of(columns, *clusters)
+    late = np.array(table.draw()[DEVELOPED:], dtype=np.intp)
+    tally_late = Tally.of({name: values[late] for name, values in columns.items()}, clusters[0][late], clusters[1])
     rows = {name: _row(view, name, entrant, tally, name in thrifty) for name, entrant in entrants.items()}
     names = {family: champion.names for family, champion in champions.items()}
     share = None if table.cost is None else float(encoder_cost["both"].sum() / columns["single cost"].sum())
-    return Standing(view, rows, names, tally, share)
+    return Standing(view, rows, names, tally, tally_late, share)
 
 
 def operating_choice(view: View, entrant: Entrant) -> Choice | None:
