@@ -9,10 +9,12 @@ import numpy as np
 from auxiliary import Auxiliary
 from choice import single_choice
 from crossfit import Array, Contender, View
+from scipy.special import expit
 from splits import FOLDS, Rows
 
 from forethought.metrics import brier, debiased_ece
-from forethought.probes import LogisticHeads, PlattCalibrator
+from forethought.probes import PlattCalibrator
+from forethought.probes.logistic_path import logistic_path
 
 Fit = Callable[[Array, Array, Array], Array]
 """Logits and labels to learn from, logits to recalibrate; to P(success)."""
@@ -60,9 +62,12 @@ def recalibration(view: View, contender: Contender, *, seed: int, draws: int = D
         P = contender.predict(view, source, target)
         Y = view.table.success[target]
         before.append(calibration_error(Y, P))
+        z = logit(P)
+        whole = {way: _cross_recalibrated(fit, z, Y) for way, fit in WAYS.items()}
         for _ in range(draws):
             order = rng.permutation(len(target))
-            for way, n, found in _draw(logit(P[order]), Y[order]):
+            best = {way: found[order] for way, found in whole.items()}
+            for way, n, found in _draw(z[order], Y[order], best):
                 error[way][n].append(found[0])
                 excess[way][n].append(found[1])
     return Recalibration(view.table.name, float(np.mean(before)), _means(error), _means(excess), draws)
@@ -84,11 +89,11 @@ def group_halves(view: View) -> tuple[Rows, Rows] | None:
     return (first, second) if min(len(first), len(second)) > max(LABELS) + 200 else None
 
 
-def _draw(z: Array, Y: Array) -> Iterator[tuple[str, int, tuple[float, float]]]:
-    """Error and excess of each way at each number of labels, on the rows after the most labels."""
+def _draw(z: Array, Y: Array, best: Mapping[str, Array]) -> Iterator[tuple[str, int, tuple[float, float]]]:
+    """Error and excess over the best of each way at each number of labels, on the rows after the most labels."""
     test = slice(max(LABELS), None)
     for way, fit in WAYS.items():
-        everything = brier(Y[test], _cross_recalibrated(fit, z, Y)[test])
+        everything = brier(Y[test], best[way][test])
         for n in LABELS:
             P = fit(z[:n], Y[:n], z[test])
             yield way, n, (calibration_error(Y[test], P), brier(Y[test], P) - everything)
@@ -109,7 +114,9 @@ def platt(z: Array, Y: Array, ask: Array) -> Array:
 
 def joint(z: Array, Y: Array, ask: Array) -> Array:
     """A logistic head a target on every target's logit, as `forethought calibrate` has it, at one fixed penalty."""
-    return LogisticHeads(Cs=(JOINT_C,)).fit(z, Y).predict_success(ask)
+    centre, scale = z.mean(axis=0), np.maximum(z.std(axis=0), 1e-6)
+    coef, intercept = next(logistic_path((z - centre) / scale, Y, np.ones(Y.shape), np.array([JOINT_C])))
+    return expit((ask - centre) / scale @ coef + intercept)
 
 
 WAYS = {"Platt, one target at a time": platt, "joint heads": joint}
