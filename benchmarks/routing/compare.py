@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from scores import DRAWS, SEED, Standing, gap
+import numpy as np
+from crossfit import Array
+from numpy.typing import NDArray
+from scores import AUROC_DRAWS, DRAWS, SEED, Standing, gap
 from tally import Tally, detectable, holm, pooled, two_sided_p
 
-from forethought.metrics import Interval
+from forethought.metrics import Interval, mean_auroc, paired_bootstrap
 
 LEAST_HEADROOM = 0.05
 
@@ -83,6 +86,33 @@ def late_difference(
         draws=DRAWS,
         seed=SEED,
     )
+
+
+def auroc_differences(
+    standings: Mapping[str, Standing], ours: str, theirs: str, counted: Sequence[str]
+) -> dict[str, Interval]:
+    """Mean AUROC over targets, ours minus theirs: of each table, and under `mean` over the tables that are counted."""
+    tables = list(standings.values())
+    _, count = tables[0].clusters
+
+    def statistic(drawn: NDArray[np.int64]) -> Array:
+        times = np.bincount(drawn, minlength=count)
+        each = np.array([_auroc_difference(table, ours, theirs, times) for table in tables])
+        return np.append(each, each[[name in counted for name in standings]].mean())
+
+    found = paired_bootstrap(statistic, count, draws=AUROC_DRAWS, seed=SEED)
+    assert isinstance(found, list)
+    sizes = [len(table.view.table) for table in tables]
+    pooled_size = sum(size for size, name in zip(sizes, standings, strict=True) if name in counted)
+    named = zip((*standings, "mean"), found, (*sizes, pooled_size), strict=True)
+    return {name: interval._replace(n=size) for name, interval, size in named}
+
+
+def _auroc_difference(standing: Standing, ours: str, theirs: str, times: NDArray[np.int64]) -> float:
+    cluster, _ = standing.clusters
+    rows = np.repeat(np.arange(len(cluster)), times[cluster])
+    Y = standing.view.table.success[rows]
+    return mean_auroc(Y, standing.chosen[ours][rows]) - mean_auroc(Y, standing.chosen[theirs][rows])
 
 
 def pooled_gap(standings: Mapping[str, Standing], counted: Sequence[str], name: str) -> Interval:

@@ -19,22 +19,27 @@ from peers.published import Published, available
 from peers.tfidf import Tfidf
 from tables import Table
 
-OURS, TEXT = "ours, chosen", "best text, chosen"
-"""The champions: of our heads that read activations, and of everything that reads text alone."""
+OURS, TEXT, ANY_TEXT = "ours, chosen", "best text peer, chosen", "best text, our head too, chosen"
+"""The champions: of our heads that read activations, of the field's text routers, and of all that reads text alone."""
 
 MIDDLE = 3
 """Of the six stored layers, where nearest neighbours look."""
 
 
-def text_peers(repeated: bool) -> list[Entry]:
-    """Text routers, our own head on text among them; the best is chosen on inner predictions.
+def text_peers() -> list[Entry]:
+    """The field's text routers; the best is chosen on inner predictions."""
+    peers = (Tfidf(1.0), Tfidf(3.0), Neighbours(), Clusters(), MatrixFactorisation(), ItemResponse(), Mlp())
+    return [Entry(contender, inner=True) for contender in peers]
+
+
+def text_heads(repeated: bool) -> list[Entry]:
+    """Our own head on text alone: what of our lead is the head's, and what the activations'.
 
     Args:
-        repeated: Also our head on text that learns from repeated samples, as `our_candidates` may.
+        repeated: Also learning from repeated samples, as `our_candidates` may.
     """
-    peers = [Tfidf(1.0), Tfidf(3.0), Neighbours(), Clusters(), MatrixFactorisation(), ItemResponse(), Mlp()]
     heads = [Ours("average", ("text",))] + [Ours("average", ("text",), repeated=True)] * repeated
-    return [Entry(contender, inner=True) for contender in (*peers, *heads)]
+    return [Entry(contender, inner=True) for contender in heads]
 
 
 def encoders_of(features: Features) -> tuple[str, ...]:

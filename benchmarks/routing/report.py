@@ -89,7 +89,9 @@ class Report:
         variant: Which split.
         standings: Table -> who achieved what; those in `pooled` count, the others stand beside.
         pooled: Tables of the comparison.
-        comparisons: Rival -> comparison, the best text router first.
+        comparisons: Rival -> comparison, the best text peer first.
+        ranking: Table, or `mean` -> AUROC, ours minus the best text peer.
+        late: The pooled difference on questions that nobody looked at while our head was developed.
         study: What labels earn.
         latency: What a decision takes, in words.
     """
@@ -98,13 +100,17 @@ class Report:
     standings: Mapping[str, Standing]
     pooled: Sequence[str]
     comparisons: Mapping[str, Comparison]
+    ranking: Mapping[str, Interval]
+    late: Interval | None
     study: LabelStudy
     latency: str
 
 
 def write_report(report: Report, stem: Path) -> None:
-    """Write `STEM.md` and `STEM.html`."""
+    """Write `STEM.md`, `STEM.html` and the picture as `STEM.png`."""
     stem.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(stem.with_suffix(".png")) as temporary:
+        draw_forest(report).savefig(temporary, format="png", dpi=150, bbox_inches="tight")
     for suffix, text in ((".md", markdown(report)), (".html", page(report))):
         with atomic_write(stem.with_suffix(suffix)) as temporary:
             temporary.write_text(text, encoding="utf-8")
@@ -118,8 +124,12 @@ def sections(report: Report) -> list[tuple[str, str, Table | None]]:
     """Title, words and table of each section."""
     text = report.comparisons[TEXT]
     found = [
-        (f"Ours against the best text router ({TITLES[report.variant]})", pooled_sentence(text), versus(report, text)),
-        ("Our head on one encoder's activations against the others on the same ones", "", rivals(report)),
+        (
+            f"Ours against the best text peer ({TITLES[report.variant]})",
+            f"{pooled_sentence(text)} {late_sentence(report.late)}{ranking_sentence(report.ranking['mean'])}",
+            versus(report, text),
+        ),
+        ("Against other rivals", RIVALS, rivals(report)),
         ("What a decision takes", report.latency, None),
     ]
     for name, standing in report.standings.items():
@@ -133,6 +143,12 @@ def sections(report: Report) -> list[tuple[str, str, Table | None]]:
     return found
 
 
+RIVALS = (
+    "Ours against the best of all that reads text, our own head on text among it: what is left is the activations', "
+    "not the head's. Below it, our head on one encoder's activations against others on the same ones."
+)
+
+
 def pooled_sentence(comparison: Comparison) -> str:
     """Which wins over all tables, and whether the interval excludes zero."""
     interval = comparison.pooled
@@ -141,9 +157,25 @@ def pooled_sentence(comparison: Comparison) -> str:
     who = "no winner can be named" if not sure else "ours captures more" if interval.value > 0 else "text captures more"
     count = len(comparison.counted)
     return (
-        f"Over {count} table{'s' * (count > 1)} with at least 5 points of headroom, ours minus the best text router "
+        f"Over {count} table{'s' * (count > 1)} with at least 5 points of headroom, ours minus the best text peer "
         f"is {points(interval)} points of the gap (n={interval.n}); the interval {says} zero: {who}. The plain mean "
         f"of the tables' differences is {points(comparison.mean)}."
+    )
+
+
+def late_sentence(interval: Interval | None) -> str:
+    """The same on questions drawn after those that our head's form was settled on."""
+    if interval is None:
+        return ""
+    return f"On the questions that nobody looked at while our head was developed it is {points(interval)}. "
+
+
+def ranking_sentence(interval: Interval) -> str:
+    """Who ranks questions better, whatever that earns."""
+    sure = interval.low > 0 or interval.high < 0
+    return (
+        f"In AUROC, mean over targets and tables, the difference is {interval.value:+.3f} [{interval.low:+.3f}, "
+        f"{interval.high:+.3f}], which {'excludes' if sure else 'includes'} zero."
     )
 
 
@@ -176,10 +208,13 @@ def prefill_share(standing: Standing) -> str:
 
 
 def versus(report: Report, comparison: Comparison) -> Table:
-    head = ("table", "n", "headroom", "ours", "best text", "difference", "p (Holm)", "least detectable", "verdict")
+    head = [
+        *("table", "n", "headroom", "ours", "best text", "difference", "p (Holm)", "least detectable", "verdict"),
+        "AUROC difference",
+    ]
     rows = []
     for name, difference in comparison.tables.items():
-        standing = report.standings[name]
+        standing, rank = report.standings[name], report.ranking[name]
         rows.append(
             (
                 name + ("" if name in comparison.counted else " (not pooled)"),
@@ -191,6 +226,7 @@ def versus(report: Report, comparison: Comparison) -> Table:
                 f"{difference.p:.2g}",
                 f"{100 * difference.detectable:.0f}",
                 difference.verdict,
+                f"{rank.value:+.3f} [{rank.low:+.3f}, {rank.high:+.3f}]",
             )
         )
     return head, rows
@@ -330,7 +366,7 @@ def forest(report: Report) -> str:
 
 
 def draw_forest(report: Report) -> Canvas:
-    """A forest plot: difference to the best text router by table."""
+    """A forest plot: difference to the best text peer by table."""
     from matplotlib.figure import Figure as Drawing
 
     text = report.comparisons[TEXT]
@@ -346,6 +382,6 @@ def draw_forest(report: Report) -> Canvas:
     axes.axvline(0, color="#1b1f25", lw=0.8)
     axes.set_yticks(range(len(rows)), [name for name, _ in rows])
     axes.invert_yaxis()
-    axes.set_xlabel("points of the gap captured, ours minus the best text router")
+    axes.set_xlabel("points of the gap captured, ours minus the best text peer")
     axes.spines[["top", "right"]].set_visible(False)
     return canvas

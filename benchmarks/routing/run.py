@@ -10,13 +10,14 @@ from pathlib import Path
 
 import numpy as np
 from auxiliary import Auxiliary, repeated_samples
-from compare import LEAST_HEADROOM, Comparison, compare, late_difference, pooled_gap
+from compare import LEAST_HEADROOM, Comparison, auroc_differences, compare, late_difference, pooled_gap
 from contest import Entry, Fitted, run, side_by_side
 from convert import instructions
 from crossfit import View
 from extract import LAYERS, LIMIT, MINILM, read_questions
 from features import Features
 from field import (
+    ANY_TEXT,
     OURS,
     TEXT,
     beside,
@@ -25,6 +26,7 @@ from field import (
     main_candidate,
     our_candidates,
     rivals,
+    text_heads,
     text_peers,
 )
 from labels import learning_curve, recalibration
@@ -78,11 +80,14 @@ def measure(options: Options) -> dict[str, Figure]:
     comparisons = compare_all(pooled, counted, material.features)
     study = study_labels(options, [view for name, view in views.items() if name in pooled], fitted)
     times = latencies(views[next(iter(pooled))])
-    report = Report(options.variant, standings, tuple(pooled), comparisons, study, latency_words(times))
-    write_report(report, options.cache / f"report-{options.variant}")
+    ranking = auroc_differences(pooled, OURS, TEXT, counted)
     late = late_difference(pooled, OURS, TEXT, counted)
+    report = Report(options.variant, standings, tuple(pooled), comparisons, ranking, late, study, latency_words(times))
+    write_report(report, options.cache / f"report-{options.variant}")
+    ranks = {f"auroc_difference_{slug(name)}": figure(interval) for name, interval in ranking.items()}
+    ranks["auroc_difference_mean"] = ranks["auroc_difference_mean"].surely_above(0)
     unseen = {} if late is None else {"pooled_difference_unseen_in_development": figure(late)}
-    return {**figures(pooled, comparisons, study), **unseen, **times}
+    return {**figures(pooled, comparisons, study), **unseen, **ranks, **times}
 
 
 def own_material(cache: Path) -> Material:
@@ -140,12 +145,12 @@ def entries(view: View, compared: bool) -> list[Entry]:
     repeated = bool((~np.isnan(view.auxiliary.rates)).any())
     ours = our_candidates(encoders, repeated)
     others = beside(view.features) if compared else []
-    return [*text_peers(repeated), *ours, *others, *cost_models(view.table)]
+    return [*text_peers(), *text_heads(repeated), *ours, *others, *cost_models(view.table)]
 
 
 def compare_all(standings: Mapping[str, Standing], counted: Sequence[str], features: Features) -> dict[str, Comparison]:
-    """Ours against the best text router, and our head on one encoder against the others on the same activations."""
-    found = {TEXT: compare(standings, OURS, TEXT, counted)}
+    """Ours against the best text peer and the best text at all; our head on one encoder against others on the same."""
+    found = {name: compare(standings, OURS, name, counted) for name in (TEXT, ANY_TEXT)}
     for rival, ours in rivals(features).items():
         found[rival] = compare(standings, ours, rival, counted)
     return found
@@ -168,7 +173,7 @@ def figures(
     standings: Mapping[str, Standing], comparisons: Mapping[str, Comparison], study: LabelStudy
 ) -> dict[str, Figure]:
     """What the JSON holds."""
-    text, *others = comparisons.values()
+    text, _, *others = comparisons.values()
     hardest = min(others, key=lambda comparison: comparison.pooled.value)
     found = {
         "pooled_difference": figure(text.pooled).surely_above(0),
@@ -183,7 +188,7 @@ def figures(
     better = [difference.verdict for difference in text.tables.values()]
     found["tables_significantly_better"] = Figure(better.count("better"), n=len(better)).at_least(min(3, len(better)))
     found["tables_significantly_worse"] = Figure(better.count("worse"), n=len(better)).at_most(0)
-    for name in (OURS, TEXT):
+    for name in (OURS, TEXT, ANY_TEXT):
         found[f"pooled_gap_{slug(name)}"] = figure(pooled_gap(standings, text.counted, name))
     return {**found, **study.figures()}
 

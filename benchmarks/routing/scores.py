@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 from choice import Champion, Choice, routed, single_choice, thrifty_choice
 from crossfit import Array, View
+from numpy.typing import NDArray
 from tally import Tally
 
 from forethought.allocation import Tolerance
@@ -73,6 +74,8 @@ class Standing:
         champions: Family -> who was chosen for each fold.
         tally: Hits of every contender, of `single` and `oracle`, summed by cluster.
         late: The same of the questions drawn after those that our head's form was settled on.
+        clusters: Number of each question's cluster over all tables, (n,), and how many there are.
+        chosen: Predictions of the champions, (n, K), by family.
         prefill_share: Cost of the encoders' prefills over that of the best single target's answers; None without costs.
     """
 
@@ -81,6 +84,8 @@ class Standing:
     champions: Mapping[str, tuple[str, ...]]
     tally: Tally
     late: Tally
+    clusters: tuple[NDArray[np.int64], int]
+    chosen: Mapping[str, Array]
     prefill_share: float | None = None
 
     @property
@@ -123,7 +128,7 @@ def score(
     view: View,
     entrants: Mapping[str, Entrant],
     champions: Mapping[str, Champion],
-    clusters: tuple[Array, int],
+    clusters: tuple[NDArray[np.int64], int],
     encoder_cost: Mapping[str, Array],
 ) -> Standing:
     """Score every entrant.
@@ -155,8 +160,9 @@ def score(
     tally_late = Tally.of({name: values[late] for name, values in columns.items()}, clusters[0][late], clusters[1])
     rows = {name: _row(view, name, entrant, tally, name in thrifty) for name, entrant in entrants.items()}
     names = {family: champion.names for family, champion in champions.items()}
+    chosen = {family: champion.test for family, champion in champions.items()}
     share = None if table.cost is None else float(encoder_cost["both"].sum() / columns["single cost"].sum())
-    return Standing(view, rows, names, tally, tally_late, share)
+    return Standing(view, rows, names, tally, tally_late, clusters, chosen, share)
 
 
 def operating_choice(view: View, entrant: Entrant) -> Choice | None:

@@ -8,7 +8,7 @@ import numpy as np
 from choice import Champion, champion, mean_cost, predicted_cost
 from contest import Fitted
 from crossfit import Array, View
-from field import OURS, TEXT, encoders_of, our_candidates, text_peers
+from field import ANY_TEXT, OURS, TEXT, encoders_of, our_candidates, text_heads, text_peers
 from numpy.typing import NDArray
 from ours import CostHead
 from peers.carrot import CARROT, NeighbourCost
@@ -25,10 +25,11 @@ WITH_COST_HEAD = f"{OURS}, with the cost head"
 def stand(view: View, fitted: Mapping[str, Fitted], clusters: NDArray[np.int64], count: int) -> Standing:
     """Choose the champions and score everybody on one table."""
     ours = [entry.contender.name for entry in our_candidates(encoders_of(view.features), repeated=True)]
-    text = [entry.contender.name for entry in text_peers(repeated=True)]
+    text = [entry.contender.name for entry in text_peers()]
+    heads = [entry.contender.name for entry in text_heads(repeated=True)]
     champions = {
         family: champion(view, fitted, [name for name in names if name in fitted])
-        for family, names in ((OURS, ours), (TEXT, text))
+        for family, names in ((OURS, ours), (TEXT, text), (ANY_TEXT, [*text, *heads]))
     }
     entrants = {
         **{name: _spliced(view, found, "both" if name == OURS else "text") for name, found in champions.items()},

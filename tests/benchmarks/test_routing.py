@@ -219,4 +219,56 @@ def test_quick_run_routes_the_committed_table(tmp_path: Path) -> None:
     assert "own-5" in page
     assert "<svg" in page
     assert "<script" not in page
-    assert "best text router" in (tmp_path / "report-in_domain.md").read_text()
+    assert "best text peer" in (tmp_path / "report-in_domain.md").read_text()
+
+
+@dataclass(frozen=True)
+class Overconfident:
+    """Knows each question's odds and doubles them."""
+
+    odds: np.ndarray
+    name: str = "overconfident"
+    kind: str = "activations"
+
+    def predict(self, view: Any, train: np.ndarray, test: np.ndarray) -> np.ndarray:
+        return 1 / (1 + np.exp(-(2 * self.odds[test] + 1)))
+
+
+def test_recalibration_repairs_an_overconfident_router(
+    load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = load("labels")
+    monkeypatch.setattr(labels, "LABELS", (50, 400))
+    rng = np.random.default_rng(4)
+    odds = rng.normal(size=(2000, 3))
+    toy = replace(table(load, n=2000), success=(rng.random((2000, 3)) < 1 / (1 + np.exp(-odds))).astype(float))
+    splits = load("splits")
+    split = splits.by_group(toy, splits.global_components([toy]), 0)
+    whole = load("crossfit").View(toy, split, None, load("auxiliary").Auxiliary.none(toy))
+    first, second = labels.group_halves(whole)
+    groups = np.array(toy.groups)
+    assert not set(groups[first]) & set(groups[second])
+    found = labels.recalibration(whole, Overconfident(odds), seed=0, draws=4)
+    assert found.before > 0.1
+    for way in labels.WAYS:
+        assert found.error[way][400] < 0.03
+        assert abs(found.excess[way][400]) < 0.005
+        assert found.excess[way][50] > found.excess[way][400]
+
+
+def test_a_curve_tests_no_row_it_learned_from(load: Callable[[str], ModuleType]) -> None:
+    labels, whole = load("labels"), view(load)
+    seen: list[tuple[int, ...]] = []
+
+    class Spy(Memory):
+        def predict(self, view: Any, train: np.ndarray, test: np.ndarray) -> np.ndarray:
+            assert not set(train) & set(test)
+            seen.append((len(train), len(test)))
+            return Memory.predict(self, view, train, test)
+
+    curve = labels.learning_curve(whole, Spy(), seed=0)
+    assert list(curve) == [50, 100]
+    assert {size for size, _ in seen} == {50, 100}
+    assert len(seen) == 2 * 2 * 5
+    gained = labels.gains(whole, curve, curve[100])
+    assert gained[160] == pytest.approx(gained[100])
