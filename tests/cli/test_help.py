@@ -47,7 +47,7 @@ def test_a_users_error_is_one_line_without_a_traceback(tmp_path):
         (["fit"], "--out"),
         (["fit", "x", "--tolerance", "2"], "tolerance: Input should be less than 1, got '2'"),
         (["fit", "x", "--shares", "1", "2", "3"], "shares must be positive and sum to 1"),
-        (["fit", "x", "--head", "forest"], "head: Input should be 'stack', 'average', 'logistic' or 'trunk', got 'forest'"),
+        (["fit", "x", "--head", "forest"], "head: Input should be 'stack', 'average', 'logistic' or 'trunk'"),
         (["collect", "x", "--shard", "half"], "shard must look like i/n"),
         (["collect", "x", "--limit", "0"], "limit must be >= 1, got 0"),
         (["collect", "x", "--questions", "/dev/null"], "no questions"),
