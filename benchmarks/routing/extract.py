@@ -1,4 +1,4 @@
-"""Read every question of the tables once with both encoders: the one slow step, apart and resumable."""
+"""Read every question of the tables once with an encoder: the one slow step, apart and resumable."""
 
 from __future__ import annotations
 
