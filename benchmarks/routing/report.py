@@ -157,9 +157,9 @@ def pooled_sentence(comparison: Comparison) -> str:
     who = "no winner can be named" if not sure else "ours captures more" if interval.value > 0 else "text captures more"
     count = len(comparison.counted)
     return (
-        f"Over {count} table{'s' * (count > 1)} whose source has at least 5 points of headroom, ours minus the best text peer "
-        f"is {points(interval)} points of the gap (n={interval.n}); the interval {says} zero: {who}. The plain mean "
-        f"of the tables' differences is {points(comparison.mean)}."
+        f"Over {count} table{'s' * (count > 1)} whose source has at least 5 points of headroom, ours minus "
+        f"the best text peer is {points(interval)} points of the gap (n={interval.n}); the interval {says} zero: "
+        f"{who}. The plain mean of the tables' differences is {points(comparison.mean)}."
     )
 
 
