@@ -24,7 +24,7 @@ def test_a_text_gives_the_same_id_every_time():
     assert Question.ask("What?", id="own").text == "What?"
 
 
-@pytest.mark.parametrize("values", [(-1.0, 0.0), (0.0, math.nan)])
+@pytest.mark.parametrize("values", [(-1.0, 0.0), (0.0, math.nan), (1.0, 1.0, -0.1)])
 def test_prices_are_not_negative(values):
     with pytest.raises(ConfigError, match=">= 0"):
         Prices(*values)
@@ -32,6 +32,8 @@ def test_prices_are_not_negative(values):
 
 def test_a_cost_by_hand():
     assert Prices(1.0, 4.0).cost(1_000_000, 250_000) == 2.0
+    assert Prices(1.0, 4.0).cost(1_000_000, 250_000, cached_tokens=800_000) == 2.0
+    assert Prices(1.0, 4.0, cached_input=0.25).cost(1_000_000, 250_000, cached_tokens=800_000) == 1.4
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A real distribution adds an encoder, a scorer, a grader and a policy; a router made of them serves."""
+"""A real distribution adds an encoder, a scorer, a grader, a policy and a stopping rule, and they serve."""
 
 from __future__ import annotations
 
@@ -60,8 +60,17 @@ def test_a_plugin_grader_grades(used):
     assert used[0]["grades"] == ["right", "wrong", "unparsable"]
 
 
+def test_a_plugin_stopping_rule_stops_a_vote(used):
+    """Of draws that half the time cannot be read, two running take so many draws, of 6 at most."""
+    found, _ = used
+    assert found["votes"] == [False, False, False, False, True]
+    assert found["answer"] == "b"
+    assert found["samples"] == pytest.approx(2 + 3 / 4 + 5 / 8 + 8 / 16 + 13 / 32)
+
+
 def test_plugins_stand_beside_the_built_in_names(used):
     assert {"argmax", "rank", "value"} <= set(used[0]["policies"])
+    assert {"sequential", "twice-running"} <= set(used[0]["stopping_rules"])
 
 
 def test_without_the_plugin_its_artifact_is_refused_by_name(used):

@@ -63,18 +63,27 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """USD per million tokens, as they stand when a decision is made."""
+    """USD per million tokens, as they stand when a decision is made.
+
+    Attributes:
+        input: Of a prompt.
+        output: Of an answer.
+        cached_input: Of prompt tokens that a prefix cache served; None where they cost what the others do.
+    """
 
     input: float
     output: float
+    cached_input: float | None = None
 
     def __post_init__(self) -> None:
-        if not (self.input >= 0 and self.output >= 0):
+        if not (self.input >= 0 and self.output >= 0 and (self.cached_input is None or self.cached_input >= 0)):
             raise ConfigError(f"prices must be >= 0 USD per million tokens, got {self}")
 
-    def cost(self, input_tokens: float, output_tokens: float) -> float:
-        """USD for that many tokens."""
-        return (self.input * input_tokens + self.output * output_tokens) / 1e6
+    def cost(self, input_tokens: float, output_tokens: float, cached_tokens: float = 0) -> float:
+        """USD for that many tokens, `cached_tokens` of the input ones from a prefix cache."""
+        cached = self.input if self.cached_input is None else self.cached_input
+        spared = (self.input - cached) * cached_tokens
+        return (self.input * input_tokens + self.output * output_tokens - spared) / 1e6
 
 
 @dataclass(frozen=True, slots=True)

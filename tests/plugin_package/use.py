@@ -14,6 +14,9 @@ from forethought.allocation import policies, policy_from
 from forethought.outcomes import grader
 from forethought.probes import TokenScorer, scorer_from_state
 from forethought.router import FeatureBlocks
+from forethought.voting.base import Poll
+from forethought.voting.exact import exact_performance
+from forethought.voting.registry import rule_from, rules
 
 router = Router.load(sys.argv[1])
 encoder = load_encoder("letters:latin")
@@ -31,6 +34,9 @@ built.save(sys.argv[2])
 loaded = Router.load(sys.argv[2])
 decisions = [loaded.route(text) for text in ("the", "a", "banana")]
 question = Question.ask("Which city?", answers=("Paris",), grader="shouting")
+rule = rule_from("twice-running", {"cap": 6.0})
+poll = Poll(rule)
+votes = [poll.update(answer).stop for answer in ("a", "b", None, "b", "b")]
 json.dump(
     {
         "policies": policies.names,
@@ -39,6 +45,10 @@ json.dump(
         "reason": decisions[0].reason,
         "encoder": type(loaded.encoder).__module__,
         "scorer": type(loaded.heads.scorer).__module__,
+        "stopping_rules": rules.names,
+        "votes": votes,
+        "answer": poll.verdict.answer,
+        "samples": exact_performance(rule, [1.0], unparsable=0.5).samples,
         "grades": [grader(question.grader).grade(question, text).verdict for text in ("PARIS", "Paris", " ")],
     },
     sys.stdout,

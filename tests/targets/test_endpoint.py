@@ -170,3 +170,49 @@ def test_urls_refused(url: str) -> None:
 def test_policies_refused(policy: DecodingPolicy) -> None:
     with pytest.raises(ConfigError, match="target 't'"):
         EndpointResponder(Target("t", "m", policy), base_url="http://host")
+
+
+def choices(*texts: Any) -> dict[str, Any]:
+    messages = [{"message": {"content": text}, "finish_reason": "stop"} for text in texts]
+    usage = {"prompt_tokens": 7, "completion_tokens": 10, "prompt_tokens_details": {"cached_tokens": 3}}
+    return {"choices": messages, "usage": usage}
+
+
+@pytest.mark.parametrize(
+    ("reply", "texts"),
+    [
+        (choices("a", "bbbb", "c"), ["a", "bbbb", "c"]),
+        (choices("a"), ["a"]),
+        (choices("a", "b", "c", "d", "e"), ["a", "b", "c"]),
+        (choices("", None, " "), ["", "", ""]),
+    ],
+    ids=["as asked", "ignores n", "more than asked", "empty"],
+)
+def test_several_answers_in_one_request(server: Server, reply: dict[str, Any], texts: list[str]) -> None:
+    server.reply = reply
+    answers = asyncio.run(responder(server).asample(QUESTIONS[0], 3))
+    assert [answer.text for answer in answers] == texts
+    assert [answer.input_tokens for answer in answers] == [7, 0, 0][: len(texts)]
+    assert sum(answer.output_tokens for answer in answers) == 10
+    assert sum(answer.cached_tokens for answer in answers) == 3
+    assert {answer.estimated for answer in answers} == {len(texts) > 1}
+    [(_, body, _)] = server.seen
+    assert body["n"] == 3
+
+
+def test_one_unreadable_answer_of_several_is_an_error_of_its_own(server: Server) -> None:
+    server.reply = choices("a", "b")
+    server.reply["choices"][0] = {"message": None}
+    answers = asyncio.run(responder(server).asample(QUESTIONS[0], 2))
+    assert [(answer.text, answer.finish) for answer in answers] == [("", "error"), ("b", "stop")]
+    assert sum(answer.input_tokens for answer in answers) == 7
+
+
+def test_sampling_is_retried_and_refused(server: Server) -> None:
+    server.failures = [(429, {"Retry-After": "0"})]
+    assert len(asyncio.run(responder(server).asample(QUESTIONS[0], 2))) == 1
+    with pytest.raises(ConfigError, match="n must be >= 1"):
+        asyncio.run(responder(server).asample(QUESTIONS[0], 0))
+    server.reply = {"choices": [{}], "usage": {"prompt_tokens": 7, "completion_tokens": 1}}
+    with pytest.raises(UpstreamError, match="no chat completion with usage"):
+        asyncio.run(responder(server).asample(QUESTIONS[0], 2))

@@ -13,6 +13,7 @@ from forethought.core import DecodingPolicy, Question, Target
 from forethought.errors import ConfigError, DataError
 from forethought.models import LanguageModel, load
 from forethought.targets import LocalResponder, Responder
+from forethought.targets.generation import _cache_keyword
 
 TEXTS = ["Hi", "What is the capital of France?", "a" * 70, "Name a plural.", "7", "Zürich?"]
 QUESTIONS = [Question.ask(text, group="g") for text in TEXTS]
@@ -113,7 +114,7 @@ def test_too_few_examples(model: LanguageModel) -> None:
 @pytest.mark.parametrize(
     ("policy", "options", "message"),
     [
-        (DecodingPolicy(votes=3, temperature=1.0), {}, "MajorityResponder"),
+        (DecodingPolicy(votes=3, temperature=1.0), {}, "VotingResponder"),
         (DecodingPolicy(), {"batch_size": 0}, "batch_size"),
         (DecodingPolicy(max_tokens=512), {}, "window of 512"),
     ],
@@ -142,3 +143,11 @@ def test_the_embedded_model_knows_paris() -> None:
     together = local.respond(questions, [0, 0, 0])
     assert "Paris" in together[0].text
     assert [answer.text for answer in together] == [local.respond([q], [0])[0].text for q in questions]
+
+
+def test_the_cache_goes_by_the_name_that_the_model_knows() -> None:
+    def old(input_ids: object, past_key_values: object) -> None: ...
+
+    def new(input_ids: object, cache: object, **kwargs: object) -> None: ...
+
+    assert (_cache_keyword(old), _cache_keyword(new)) == ("past_key_values", "cache")

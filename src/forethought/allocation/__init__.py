@@ -1,4 +1,4 @@
-"""From probabilities and costs to a choice of target: policies, operating points and their selection."""
+"""From probabilities and costs to a choice of target: policies, operating points, and samples across questions."""
 
 from __future__ import annotations
 
@@ -20,9 +20,12 @@ __getattr__, __dir__, __all__ = attach(
         "Tolerance": "tolerance",
         "Utility": "utility",
         "Value": "value",
+        "allocate_samples": "samples",
         "choose_point": "frontier",
         "explain": "explanation",
+        "majority_gains": "samples",
         "operating_points": "frontier",
+        "pass_gains": "samples",
         "policies": "registry",
         "policy_from": "registry",
         "restricted": "restriction",
@@ -43,6 +46,9 @@ if TYPE_CHECKING:
     from forethought.allocation.registry import policies as policies
     from forethought.allocation.registry import policy_from as policy_from
     from forethought.allocation.restriction import restricted as restricted
+    from forethought.allocation.samples import allocate_samples as allocate_samples
+    from forethought.allocation.samples import majority_gains as majority_gains
+    from forethought.allocation.samples import pass_gains as pass_gains
     from forethought.allocation.single import Single as Single
     from forethought.allocation.tolerance import Tolerance as Tolerance
     from forethought.allocation.utility import Utility as Utility

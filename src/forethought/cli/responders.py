@@ -35,12 +35,17 @@ class Responders:
             ConfigError: Unknown target, weights not installed, or a missing API key.
         """
         from forethought.outcomes import grader
-        from forethought.targets import MajorityResponder
+        from forethought.voting.majority_vote import MajorityVote
+        from forethought.voting.responder import VotingResponder
 
         single, votes = self.single(name), self._pool.entry(name).policy.votes
         if votes == 1:
             return single
-        return MajorityResponder(single, votes, lambda question, text: grader(question.grader).extract(question, text))
+
+        def read(question: Question, text: str) -> str | None:
+            return grader(question.grader).extract(question, text)
+
+        return VotingResponder(single, MajorityVote(votes), read, wave=votes, target=self._pool.entry(name).target)
 
     def single(self, name: str, *, named: str | None = None) -> Responder:
         """The responder of one target's single answers, whatever its votes.

@@ -11,7 +11,6 @@ __getattr__, __dir__, __all__ = attach(
     {
         "EndpointResponder": "endpoint",
         "LocalResponder": "local",
-        "MajorityResponder": "majority",
         "Responder": "base",
         "Response": "base",
         "Retry": "retry",
@@ -24,6 +23,5 @@ if TYPE_CHECKING:
     from forethought.targets.base import Response as Response
     from forethought.targets.endpoint import EndpointResponder as EndpointResponder
     from forethought.targets.local import LocalResponder as LocalResponder
-    from forethought.targets.majority import MajorityResponder as MajorityResponder
     from forethought.targets.prompts import few_shot_prompt as few_shot_prompt
     from forethought.targets.retry import Retry as Retry

@@ -23,6 +23,8 @@ class Response:
         seconds: Wall time; in a batch, its share by tokens generated.
         finish: `stop` (the model ended it), `length` (cut at the policy's `max_tokens`) or `error`.
         mean_logprob: Mean over the generated tokens of their log-probability at temperature 1; None if unknown.
+        cached_tokens: Of `input_tokens`, those that a prefix cache served; 0 where nobody says.
+        estimated: Whether the tokens are our count because nobody else's came.
     """
 
     text: str
@@ -31,6 +33,8 @@ class Response:
     seconds: float
     finish: Finish
     mean_logprob: float | None = None
+    cached_tokens: int = 0
+    estimated: bool = False
 
 
 @runtime_checkable

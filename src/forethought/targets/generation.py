@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache as once
+from inspect import signature
 from typing import Any, Literal
 
 import torch
@@ -148,10 +150,10 @@ class _Rows:
 def forward(model: Any, ids: torch.Tensor, positions: torch.Tensor, mask: torch.Tensor, cache: Any) -> torch.Tensor:
     """Extend the cache by `ids` (rows, tokens) and return the logits after the last one (rows, vocabulary)."""
     output = model(
+        **{_cache_keyword(type(model).forward): cache},
         input_ids=ids,
         position_ids=positions,
         attention_mask=None if bool(mask.all()) else mask,
-        past_key_values=cache,
         use_cache=True,
         logits_to_keep=torch.tensor(
             [-1]
@@ -159,3 +161,9 @@ def forward(model: Any, ids: torch.Tensor, positions: torch.Tensor, mask: torch.
     )
     logits: torch.Tensor = output.logits[:, -1].float()
     return logits
+
+
+@once
+def _cache_keyword(method: Callable[..., Any]) -> str:
+    """What a model's `forward` calls the cache: transformers 5.24 renamed it and warns of the old name."""
+    return "cache" if "cache" in signature(method).parameters else "past_key_values"

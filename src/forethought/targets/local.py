@@ -34,7 +34,7 @@ class LocalResponder:
         seed: Of the random streams.
 
     Raises:
-        ConfigError: A few-shot policy without examples, several votes (see `MajorityResponder`), or a
+        ConfigError: A few-shot policy without examples, several votes (see `voting.VotingResponder`), or a
             policy whose `max_tokens` leaves no room in the model's window.
     """
 
@@ -155,7 +155,7 @@ def _check(model: LanguageModel, target: Target, examples: Examples | None, batc
     if batch_size < 1:
         raise ConfigError(f"batch_size must be >= 1, got {batch_size}")
     if policy.votes > 1:
-        raise ConfigError(f"target {target.name!r} has {policy.votes} votes: wrap its responder in MajorityResponder")
+        raise ConfigError(f"target {target.name!r} has {policy.votes} votes: wrap its responder in VotingResponder")
     if policy.prompt == "few_shot" and policy.shots > 0 and not examples:
         raise ConfigError(f"target {target.name!r} asks for {policy.shots} shots, but no examples were given")
     if policy.max_tokens >= model.context:

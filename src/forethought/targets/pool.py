@@ -35,6 +35,7 @@ class _Strict(BaseModel):
 class _Prices(_Strict):
     input: _NonNegative
     output: _NonNegative
+    cached_input: _NonNegative | None = None
 
 
 class PoolEntry(_Strict):
@@ -75,7 +76,7 @@ class Pool(_Strict):
     @property
     def prices(self) -> dict[str, Prices]:
         """Prices by target name; targets without recorded prices are absent."""
-        return {e.name: Prices(e.prices.input, e.prices.output) for e in self.target if e.prices is not None}
+        return {e.name: Prices(**e.prices.model_dump()) for e in self.target if e.prices is not None}
 
     def entry(self, name: str) -> PoolEntry:
         """The entry of one target.
