@@ -14,6 +14,7 @@ __getattr__, __dir__, __all__ = attach(
         "Features": "base",
         "Fisher": "fisher",
         "LayerRow": "diagnostics",
+        "TargetPrefill": "target_prefill",
         "TransformersEncoder": "transformers_encoder",
         "anisotropy": "geometry",
         "effective_dimension": "geometry",
@@ -22,6 +23,7 @@ __getattr__, __dir__, __all__ = attach(
         "encoders": "loading",
         "layer_report": "diagnostics",
         "load_encoder": "loading",
+        "read_prefill": "target_prefill",
         "within_group_fisher": "fisher",
     },
 )
@@ -40,4 +42,6 @@ if TYPE_CHECKING:
     from forethought.activations.loading import encoders as encoders
     from forethought.activations.loading import load_encoder as load_encoder
     from forethought.activations.store import ActivationStore as ActivationStore
+    from forethought.activations.target_prefill import TargetPrefill as TargetPrefill
+    from forethought.activations.target_prefill import read_prefill as read_prefill
     from forethought.activations.transformers_encoder import TransformersEncoder as TransformersEncoder

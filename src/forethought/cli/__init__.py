@@ -23,6 +23,7 @@ VERBS = (
     "fit",
     "calibrate",
     "evaluate",
+    "replay",
     "difficulty",
     "route",
     "report",

@@ -28,7 +28,7 @@ def recorded_outcomes() -> Path:
 
 
 def recorded_samples() -> Path:
-    """500 questions x 40 samples of one target, for stopping rules."""
+    """40 samples of one target to every question, for stopping rules."""
     return _HERE / "samples.parquet"
 
 

@@ -9,10 +9,16 @@ __getattr__, __dir__, __all__ = attach(
     {
         "Card": "cards",
         "Contender": "contenders",
+        "Contest": "voting",
         "Evaluation": "evaluate",
+        "PopulationBayes": "voting",
+        "RuleCard": "voting",
+        "RuleReplays": "voting",
+        "STANDARD_RULES": "voting",
         "Truth": "cards",
         "ask_confidence": "confidence",
         "baselines": "contenders",
+        "compare_rules": "voting",
         "compare_strategies": "strategies",
         "diagnose": "diagnostics",
         "difference": "cards",
@@ -22,6 +28,8 @@ __getattr__, __dir__, __all__ = attach(
         "held_out_families": "held_out",
         "over_seeds": "over_seeds",
         "plain": "plain",
+        "replay_rules": "voting",
+        "rule_label": "voting",
         "score_card": "cards",
     },
 )
@@ -43,3 +51,11 @@ if TYPE_CHECKING:
     from forethought.evaluation.over_seeds import over_seeds as over_seeds
     from forethought.evaluation.plain import plain as plain
     from forethought.evaluation.strategies import compare_strategies as compare_strategies
+    from forethought.evaluation.voting import STANDARD_RULES as STANDARD_RULES
+    from forethought.evaluation.voting import Contest as Contest
+    from forethought.evaluation.voting import PopulationBayes as PopulationBayes
+    from forethought.evaluation.voting import RuleCard as RuleCard
+    from forethought.evaluation.voting import RuleReplays as RuleReplays
+    from forethought.evaluation.voting import compare_rules as compare_rules
+    from forethought.evaluation.voting import replay_rules as replay_rules
+    from forethought.evaluation.voting import rule_label as rule_label

@@ -65,11 +65,23 @@ class Generator:
             rows: For each answer, the index of its prompt.
             keys: For each answer, the key of its random stream.
         """
-        logits, cache, mask = self._prefill(prompts)
+        logits, cache, mask = self.prefill(prompts)
         index = torch.tensor(rows)
         cache = copy_rows(cache, index, mask.shape[1] + self._policy.max_tokens)
         positions = torch.tensor([len(prompts[row].ids) for row in rows])
         return self._decode(_Rows(cache, mask[index], positions, logits[index], list(keys)))
+
+    def prefill(self, prompts: Sequence[Prompt]) -> tuple[torch.Tensor, Any, torch.Tensor]:
+        """Logits (prompts, vocabulary) after each prompt, the cache, and its padding mask (prompts, positions)."""
+        prefix = prompts[0].prefix
+        tails = [prompt.ids[prompt.shared :] for prompt in prompts]
+        width = max(map(len, tails))
+        ids = torch.tensor([[0] * (width - len(tail)) + list(tail) for tail in tails])
+        real = torch.tensor([[False] * (width - len(tail)) + [True] * len(tail) for tail in tails])
+        mask = torch.cat([torch.ones(len(tails), len(prefix), dtype=torch.bool), real], dim=1)
+        positions = len(prefix) + (real.cumsum(dim=1) - 1).clamp_min(0)
+        cache = self._start(prefix, len(tails), width)
+        return forward(self._model.model, ids, positions, mask, cache), cache, mask
 
     def _decode(self, rows: _Rows) -> list[Generated]:
         answers = [Generated() for _ in rows.keys]
@@ -92,18 +104,6 @@ class Generator:
             answer.logprob += logprob
             if self._stops(token):
                 answer.finish = "stop"
-
-    def _prefill(self, prompts: Sequence[Prompt]) -> tuple[torch.Tensor, Any, torch.Tensor]:
-        """Logits (prompts, vocabulary) after each prompt, the cache, and its padding mask (prompts, positions)."""
-        prefix = prompts[0].prefix
-        tails = [prompt.ids[prompt.shared :] for prompt in prompts]
-        width = max(map(len, tails))
-        ids = torch.tensor([[0] * (width - len(tail)) + list(tail) for tail in tails])
-        real = torch.tensor([[False] * (width - len(tail)) + [True] * len(tail) for tail in tails])
-        mask = torch.cat([torch.ones(len(tails), len(prefix), dtype=torch.bool), real], dim=1)
-        positions = len(prefix) + (real.cumsum(dim=1) - 1).clamp_min(0)
-        cache = self._start(prefix, len(tails), width)
-        return forward(self._model.model, ids, positions, mask, cache), cache, mask
 
     def _start(self, prefix: tuple[int, ...], rows: int, width: int) -> Any:
         """A cache holding the prefix in every row, with room for `width` more positions."""

@@ -53,7 +53,7 @@ class LocalResponder:
         self.examples = examples or {}
         self.batch_size = batch_size
         self.seed = seed
-        self._generator = Generator(model, target.policy, self._stops())
+        self.generator = Generator(model, target.policy, self._stops())
 
     @property
     def fingerprint(self) -> str:
@@ -69,13 +69,25 @@ class LocalResponder:
             DataError: A question whose group has too few examples, or whose template alone exceeds the window.
         """
         check_aligned(questions, samples)
-        prompts = self._prompts(questions)
+        prompts = self.prompts(questions)
         order = sorted(range(len(questions)), key=lambda i: (prompts[i].prefix, len(prompts[i].ids), prompts[i].ids, i))
         responses: dict[int, Response] = {}
         for batch in self._batches(order, prompts):
             keys = [sample_key(self.seed, questions[i].id, samples[i]) for i in batch]
             responses.update(zip(batch, self._answer([prompts[i] for i in batch], keys), strict=True))
         return [responses[i] for i in range(len(questions))]
+
+    def prompts(self, questions: Sequence[Question]) -> list[Prompt]:
+        """What the model reads of each question.
+
+        Raises:
+            DataError: As in `respond`.
+        """
+        known: dict[str, Prompt] = {}
+        for question in questions:
+            if question.id not in known:
+                known[question.id] = self._prompt(question)
+        return [known[question.id] for question in questions]
 
     def _batches(self, order: list[int], prompts: list[Prompt]) -> Iterator[list[int]]:
         """Cut into batches of one prefix; of one length too where a sliding window would count padding."""
@@ -96,7 +108,7 @@ class LocalResponder:
         started = time.perf_counter()
         distinct = list(dict.fromkeys(prompts))
         place = {prompt: i for i, prompt in enumerate(distinct)}
-        answers = self._generator.generate(distinct, [place[prompt] for prompt in prompts], keys)
+        answers = self.generator.generate(distinct, [place[prompt] for prompt in prompts], keys)
         pace = (time.perf_counter() - started) / sum(len(answer.tokens) for answer in answers)
         return [self._response(prompt, answer, pace) for prompt, answer in zip(prompts, answers, strict=True)]
 
@@ -113,13 +125,6 @@ class LocalResponder:
             finish=answer.finish,
             mean_logprob=answer.logprob / count,
         )
-
-    def _prompts(self, questions: Sequence[Question]) -> list[Prompt]:
-        known: dict[str, Prompt] = {}
-        for question in questions:
-            if question.id not in known:
-                known[question.id] = self._prompt(question)
-        return [known[question.id] for question in questions]
 
     def _prompt(self, question: Question) -> Prompt:
         policy = self.target.policy

@@ -18,16 +18,19 @@ __getattr__, __dir__, __all__ = attach(
         "Component": "answer_prior",
         "ConfidenceWeightedVote": "confidence_weighted_vote",
         "EarlyStopping": "early_stopping",
+        "FoldFit": "probe",
         "GatedPrior": "prior_fit",
         "LocalTraceSampler": "local_trace",
         "MajorityVote": "majority_vote",
         "ParallelSampler": "parallel",
         "Poll": "base",
+        "PriceCertificate": "certification",
         "Replayed": "replay",
         "Samples": "samples",
         "SequentialProbabilityRatio": "sprt",
         "SequentialVote": "sequential_vote",
         "Spent": "spent",
+        "StoppingProbe": "probe",
         "StoppingRule": "base",
         "Trace": "trace",
         "TraceParser": "trace",
@@ -39,10 +42,13 @@ __getattr__, __dir__, __all__ = attach(
         "VotingResponder": "responder",
         "adaptive_prompt": "trace",
         "broad_prior": "answer_prior",
+        "certify_price": "certification",
+        "cross_fit": "probe",
         "exact_performance": "exact",
         "first_to": "first_to",
         "fit_gated_prior": "prior_fit",
         "fit_prior": "prior_fit",
+        "fit_probe": "probe",
         "mean_probability": "voted",
         "parse": "trace",
         "render": "trace",
@@ -68,6 +74,8 @@ if TYPE_CHECKING:
     from forethought.voting.base import StoppingRule as StoppingRule
     from forethought.voting.base import Verdict as Verdict
     from forethought.voting.bayes_vote import BayesVote as BayesVote
+    from forethought.voting.certification import PriceCertificate as PriceCertificate
+    from forethought.voting.certification import certify_price as certify_price
     from forethought.voting.confidence_weighted_vote import ConfidenceWeightedVote as ConfidenceWeightedVote
     from forethought.voting.early_stopping import EarlyStopping as EarlyStopping
     from forethought.voting.exact import exact_performance as exact_performance
@@ -82,6 +90,10 @@ if TYPE_CHECKING:
     from forethought.voting.prior_fit import GatedPrior as GatedPrior
     from forethought.voting.prior_fit import fit_gated_prior as fit_gated_prior
     from forethought.voting.prior_fit import fit_prior as fit_prior
+    from forethought.voting.probe import FoldFit as FoldFit
+    from forethought.voting.probe import StoppingProbe as StoppingProbe
+    from forethought.voting.probe import cross_fit as cross_fit
+    from forethought.voting.probe import fit_probe as fit_probe
     from forethought.voting.registry import rule_from as rule_from
     from forethought.voting.registry import rules as rules
     from forethought.voting.replay import Replayed as Replayed

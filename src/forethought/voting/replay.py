@@ -119,7 +119,7 @@ class VotePaths:
 
     def stopped(self, stops: np.ndarray) -> Replayed:
         """Replay a rule that stops after the answers where `stops` is True, shape (n, cap), or at the cap."""
-        convinced = stops.any(axis=1)
+        convinced = np.asarray(stops.any(axis=1))
         drawn = np.where(convinced, stops.argmax(axis=1), self.cap - 1)
         success = np.asarray(self.right[np.arange(len(drawn)), drawn])
         return _counted(self.samples, drawn + 1.0, success, convinced.astype(np.float64))
