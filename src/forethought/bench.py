@@ -53,6 +53,11 @@ class Figure:
         sure = self.low is not None and self.low > limit
         return type(self)(self.value, self.low, self.high, self.n, f"interval > {limit:g}", sure)
 
+    def surely_below(self, limit: float) -> Self:
+        """The same figure with the goal that its whole interval lies below a value."""
+        sure = self.high is not None and self.high < limit
+        return type(self)(self.value, self.low, self.high, self.n, f"interval < {limit:g}", sure)
+
     def above(self, limit: float, name: str = "") -> Self:
         """The same figure with a value to beat as its goal, said by `name` where that is another figure."""
         return type(self)(self.value, self.low, self.high, self.n, f"> {name or f'{limit:g}'}", self.value > limit)

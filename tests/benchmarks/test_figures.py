@@ -18,6 +18,10 @@ from forethought.errors import ConfigError
         (Figure(0.0).above(0), "> 0", False),
         (Figure(0.2).above(0.1, "text"), "> text", True),
         (Figure(float("nan")).at_most(1), "<= 1", False),
+        (Figure(0.2, 0.1, 0.3).surely_above(0.1), "interval > 0.1", False),
+        (Figure(0.9, 0.8, 0.99).surely_below(1), "interval < 1", True),
+        (Figure(0.9, 0.8, 1.0).surely_below(1), "interval < 1", False),
+        (Figure(0.9).surely_below(1), "interval < 1", False),
         (Figure(3.0), None, None),
     ],
 )

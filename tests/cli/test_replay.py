@@ -7,6 +7,7 @@ import json
 import polars as pl
 import pytest
 
+from forethought.cli import main
 from forethought.data import recorded_samples
 
 QUICK = ("--orders=2", "--draws=30")
@@ -23,20 +24,24 @@ def small(tmp_path_factory):
 
 
 def test_the_committed_samples_are_compared_by_default(call_json):
-    found = call_json("replay", *QUICK, "--rules", "MV", "SV 8/3", "adaptive_consistency", "ESC")
-    assert found["about"]["questions"] == 500
-    assert found["about"]["samples"] == 40
+    rules = ("MV 1", "MV 8", "SV 8/3", "AC 8/0.8", "ESC 8/2")
+    found = call_json("replay", "--orders=1", "--draws=30", "--rules", *rules)
+    n = pl.read_parquet(recorded_samples())["question_id"].n_unique()
+    assert (found["about"]["questions"], found["about"]["samples"]) == (n, 40)
+    assert [card["name"] for card in found["rules"]] == list(rules)
     cards = {card["name"]: card for card in found["rules"]}
-    assert cards["MV 40"]["samples"]["value"] == 40
+    assert cards["MV 8"]["samples"]["value"] == 8
     assert 3 < cards["SV 8/3"]["samples"]["value"] < 6
     assert cards["MV 8"]["accuracy"]["value"] > cards["MV 1"]["accuracy"]["value"] + 0.02
     assert cards["MV 1"]["usd"]["value"] > 0
     assert [contest["family"] for contest in found["contests"]] == ["Adaptive-Consistency", "ESC"]
-    assert all("on this record (n=500)" in contest["sentence"] for contest in found["contests"])
+    assert all(f"on this record (n={n})" in contest["sentence"] for contest in found["contests"])
 
 
-def test_a_short_record_leaves_dear_rules_out(call, capsys, small, tmp_path):
-    shown = call("replay", "--samples", small, *QUICK, "--out", tmp_path / "r")
+def test_a_short_record_leaves_dear_rules_out(capsys, small, tmp_path):
+    main(["replay", "--samples", str(small), *QUICK, "--out", str(tmp_path / "r")])
+    shown, noted = capsys.readouterr()
+    assert "left out, 8 answers being recorded: MV 16" in noted
     assert "SV 8/3" in shown
     assert "MV 16" not in shown
     assert "beat" in shown or "loses" in shown
@@ -85,7 +90,7 @@ def test_the_targets_prices_come_from_the_pool(call_json, small, tmp_path):
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(refused, small, flags, said):
-    assert said in refused("replay", small, "--orders=1", "--draws=2", *flags)
+    assert said in refused("replay", small, "--draws=2", *flags)
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ def test_a_target_is_asked_without_any_router(run, call_json):
 def test_an_endpoint_votes_with_several_answers_in_flight(served, call_json, capsys):
     server, script, ask = served
     usage = {"prompt_tokens": 11, "prompt_tokens_details": {"cached_tokens": 8}}
-    server.scripts = [script("it is 4", usage=usage), script("5", usage=usage), script("4", usage=usage)]
+    server.scripts = [script(text, usage=usage, pause=0.05) for text in ("it is 4", "5", "4")]
     [found] = call_json("route", *ask, "--vote", "sequential", "--vote-setting.consensus", "2", "--width", "2")
     vote = found["vote"]
     assert vote["elected"] == "4"

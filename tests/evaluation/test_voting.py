@@ -169,7 +169,7 @@ def test_a_sentence_names_whom_a_rule_is_told_apart_from() -> None:
 def test_standard_rules_have_names_of_their_own() -> None:
     names = [rule_label(rule) for rule in STANDARD_RULES]
     assert len(set(names)) == len(names)
-    assert {"MV 1", "SV 8/3", "AC 40/0.95", "bayes 16/0.005", "bayes 16/0.005 given prior"} <= set(names)
+    assert {"MV 1", "SV 8/3", "AC 40/0.95", "bayes 16/0.005", "bayes 16/0.005 broad"} <= set(names)
     assert rule_label(AdaptiveConsistency(8, 0.7, "majority")) == "AC 8/0.7 majority"
 
 
@@ -195,7 +195,7 @@ def test_the_table_is_sorted_and_the_picture_is_saved(tmp_path) -> None:
     header, rows = rule_rows(replays.cards(draws=20, prices=Prices(1.0, 1.0)))
     assert [row[0] for row in rows] == ["MV 1", "SV 8/3", "MV 8"]
     assert {len(row) for row in rows} == {len(header)}
-    assert header[-1] == "USD per 1M"
+    assert header[-1] == "USD/1M"
     cards = replays.cards(draws=20)
     save_rules(cards, replays, tmp_path / "f.svg")
     drawn = (tmp_path / "f.svg").read_text()

@@ -64,10 +64,10 @@ def test_held_out_forecasts_save_answers_at_no_loss(planted):
 
 def test_a_probe_is_the_same_after_loading(probe, planted, tmp_path):
     _, prefill, questions = planted
-    probe.with_price(0.02, {"n": 3}).save(tmp_path / "probe")
+    probe.with_price(0.02, 8, {"n": 3}).save(tmp_path / "probe")
     again = StoppingProbe.load(tmp_path / "probe")
     texts = [question.text for question in questions]
-    assert (again.price, again.cap, again.layers, again.certificate) == (0.02, 16, (1, 3), {"n": 3})
+    assert (again.price, again.cap, again.layers, again.certificate) == (0.02, 8, (1, 3), {"n": 3})
     assert again.forecasts(prefill, texts) == pytest.approx(probe.forecasts(prefill, texts), rel=1e-6)
     assert again.gated.prior((0.5, 0.5)) == probe.gated.prior((0.5, 0.5))
     (tmp_path / "probe" / "manifest.json").write_text("{}")

@@ -24,6 +24,7 @@ VERBS = (
     "calibrate",
     "evaluate",
     "replay",
+    "stopping",
     "difficulty",
     "route",
     "report",

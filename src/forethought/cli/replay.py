@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 Setting = Annotated[dict[str, float | str] | None, Parameter(negative=())]
 
 
+WIDE = 125
+"""Columns of a terminal from which one table holds everything."""
+
+RESULT = ("rule", "right", "samples", "samples vs MV")
+
+
 def replay(
     samples: Path | None = None,
     *,
@@ -37,8 +43,9 @@ def replay(
 ) -> None:
     """Compare stopping rules on recorded samples: how often each is right, and what it draws for that.
 
+    `out`, `prompt` and `cached` are tokens a question: generated, of prompts, and of prompts with a prefix cache.
     `samples vs MV` sets a rule's samples against those of the cheapest mixture of majority votes that is right
-    as often. `bayes` has the prior of the other half of the record, `bayes ... given prior` its own broad one.
+    as often. `bayes` has the prior of the other half of the record, `bayes ... broad` that of an unknown model.
 
     Example: `forethought replay --rule sequential --setting.cap 8 --setting.consensus 3`
 
@@ -201,6 +208,11 @@ def _print(samples: Samples, cards: Sequence[RuleCard], contests: Sequence[Conte
 
     title = f"{samples.target}: {len(samples)} questions x {samples.drawn} samples, mean of {orders} orders"
     header, rows = rule_rows(cards)
-    print_table(title, header, rows)
+    if console.width >= WIDE:
+        print_table(title, header, rows)
+    else:
+        spent = [i for i, name in enumerate(header) if name not in RESULT]
+        for part, columns in ((title, [header.index(name) for name in RESULT]), ("What that took", [0, *spent])):
+            print_table(part, [header[i] for i in columns], [[row[i] for i in columns] for row in rows])
     for contest in contests:
         console.print(contest_sentence(contest))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -16,10 +17,12 @@ from forethought.cli.console import notes
 if TYPE_CHECKING:
     from forethought.cli.responders import Examples
     from forethought.core import Prices, Question
+    from forethought.targets import LocalResponder
     from forethought.targets.pool import Pool
+    from forethought.voting import StoppingProbe
     from forethought.voting.base import StoppingRule, Verdict
     from forethought.voting.spent import Spent
-    from forethought.voting.voted import VotedAnswer
+    from forethought.voting.voted import RuleFor, VotedAnswer
 
 TEMPERATURE = 0.7
 """What a greedy target votes at: at 0 its votes would all be one answer."""
@@ -38,12 +41,15 @@ class VoteFlags:
         vote_setting: Its settings, such as `--vote-setting.cap 8`.
         width: Answers drawn at once: of an endpoint at most so many in flight (4), of a local model one wave (1).
         in_one: Vote inside one generation, trial after trial, instead of over several answers.
+        stopping_probe: Folder of a probe that `forethought stopping` wrote: each question gets the `bayes` rule
+            with the prior that the target's own prefill speaks for. For the local target it was fitted on.
     """
 
     vote: str | None = None
     vote_setting: Annotated[dict[str, float | str] | None, Parameter(negative=())] = None
     width: int | None = None
     in_one: Annotated[bool, Parameter(negative=())] = False
+    stopping_probe: Path | None = None
 
     def rule(self) -> StoppingRule | None:
         """The rule, None where nothing is voted on.
@@ -54,6 +60,8 @@ class VoteFlags:
         from forethought.errors import ConfigError
         from forethought.voting.registry import rule_from
 
+        if self.stopping_probe is not None:
+            return self._probed()
         if self.vote is None:
             given = {"--vote-setting": self.vote_setting, "--width": self.width is not None, "--in-one": self.in_one}
             if lonely := [flag for flag, there in given.items() if there]:
@@ -64,6 +72,29 @@ class VoteFlags:
         if self.width is not None and self.width < 1:
             raise ConfigError(f"--width must be >= 1, got {self.width}")
         return rule_from(self.vote, self.vote_setting or {})
+
+    def _probed(self) -> StoppingRule:
+        """The probe's rule for a question that nothing is forecast of; `Voter` asks for each question's own."""
+        from forethought.errors import ConfigError
+        from forethought.voting import BayesVote
+
+        if self.vote is not None or self.vote_setting or self.in_one:
+            raise ConfigError(
+                "--stopping-probe brings its own rule: it goes without --vote, --vote-setting and --in-one"
+            )
+        probe = self.probe()
+        return BayesVote(probe.gated.population, probe.price, probe.cap)
+
+    def probe(self) -> StoppingProbe:
+        """The fitted probe.
+
+        Raises:
+            ArtifactError: None in that folder.
+        """
+        from forethought.voting import StoppingProbe
+
+        assert self.stopping_probe is not None
+        return StoppingProbe.load(self.stopping_probe)
 
 
 @dataclass(frozen=True)
@@ -129,15 +160,25 @@ class Voter:
             trace = LocalTraceSampler(single.model, single.target, read_answer, rule=self.rule)
             return lambda question, votes: trace.answer(question, on_vote=votes)
         width = 1 if self.flags.width is None else self.flags.width
-        voting = VotingResponder(single, self.rule, read_answer, wave=width)
+        voting = VotingResponder(single, self._rule_for(single), read_answer, wave=width, target=single.target)
         return lambda question, votes: voting.answer([question], [0], on_vote=votes)[0]
+
+    def _rule_for(self, single: LocalResponder) -> StoppingRule | RuleFor:
+        """One rule for every question, or each its own from the target's prefill."""
+        if self.flags.stopping_probe is None:
+            return self.rule
+        probe = self.flags.probe()
+        return lambda question: probe.rules(single, [question])[0]
 
     def _endpoint(self, single: Any) -> Callable[[Question, _Votes], VotedAnswer]:
         import asyncio
 
+        from forethought.errors import ConfigError
         from forethought.voting.in_one import TraceSampler
         from forethought.voting.parallel import ParallelSampler
 
+        if self.flags.stopping_probe is not None:
+            raise ConfigError(f"target {single.target.name!r} is behind an endpoint: its prefill cannot be read")
         width = WIDTH if self.flags.width is None else self.flags.width
         sampler: TraceSampler | ParallelSampler
         if self.flags.in_one:

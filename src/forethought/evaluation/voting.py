@@ -14,6 +14,7 @@ from forethought.metrics import Interval, paired_bootstrap, static_hull
 from forethought.outcomes import folds
 from forethought.voting.adaptive_consistency import AdaptiveConsistency
 from forethought.voting.ahead_by import AheadBy
+from forethought.voting.answer_prior import broad_prior
 from forethought.voting.base import StoppingRule
 from forethought.voting.bayes_vote import BayesVote
 from forethought.voting.early_stopping import EarlyStopping
@@ -86,7 +87,7 @@ def rule_label(rule: Rule) -> str:
     """A short name: the rule, its cap and its other settings, such as `SV 8/3`."""
     numbers = "/".join(f"{value:g}" for value in rule_setting(rule).values() if not isinstance(value, str))
     words = [value for key, value in rule_setting(rule).items() if isinstance(value, str) and value != "beta"]
-    prior = ["given prior"] if isinstance(rule, BayesVote) else []
+    prior = ["broad" if rule.prior == broad_prior() else "given"] if isinstance(rule, BayesVote) else []
     return " ".join([SHORT.get(rule.name, rule.name), numbers, *words, *prior])
 
 
@@ -287,6 +288,9 @@ def replay_rules(
 ) -> RuleReplays:
     """Replay rules on recorded samples; see `compare_rules`."""
     _check(samples, rules, orders)
+    steps = orders * len(rules)
+    if report is not None:
+        report(0, steps)  # before the priors, which take a while
     fitted = any(isinstance(rule, PopulationBayes) for rule in rules)
     halves = _Halves.of(samples, clusters, seed) if fitted else None
     tables: list[list[FloatArray]] = [[] for _ in rules]
@@ -297,7 +301,7 @@ def replay_rules(
         for i, rule in enumerate(rules):
             tables[i].append(_table(rule, _replayed(rule, shown, halves)))
             if report is not None:
-                report(order * len(rules) + i + 1, orders * len(rules))
+                report(order * len(rules) + i + 1, steps)
     table = np.stack([np.mean(parts, axis=0) for parts in tables], axis=1)
     return RuleReplays(tuple(rules), table, majority, clusters, seed)
 

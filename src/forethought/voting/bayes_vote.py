@@ -52,8 +52,10 @@ class BayesVote:
         plan = _plan(self.prior, self.price, self.cap)
         node = lattice(self.cap).index[ballot.partition]
         sure, gain = plan.right[node], plan.gain[node]
-        reason = f"P(right) {sure:.2f}; going on gains {max(gain + self.price, 0.0):.3f} at {self.price:.3f} an answer"
-        return at_cap(ballot, self.cap, Verdict(bool(gain <= 0), ballot.leader, float(sure), reason))
+        reason = f"P(right) {sure:.2f}; going on is worth {gain:+.3f} after its price of {self.price:.3g} an answer"
+        # At the last level there is no going on, so nothing says that the votes convinced.
+        stop = bool(-np.inf < gain <= 0)
+        return at_cap(ballot, self.cap, Verdict(stop, ballot.leader, float(sure), reason))
 
     def state(self, ballot: Ballot) -> Hashable:
         """The counts and how many were drawn."""
@@ -66,7 +68,8 @@ class Plan:
 
     Attributes:
         right: P(the leader is right), shape (N,).
-        gain: Value of going on less that of stopping; at most 0 where the plan stops. Shape (N,).
+        gain: Value of going on less that of stopping; at most 0 where the plan stops, -inf at the
+            cap. Shape (N,).
     """
 
     right: FloatArray
@@ -92,7 +95,7 @@ def plan(weights: FloatArray, prior: AnswerPrior, price: float, cap: int) -> tup
         cap: Most answers.
 
     Returns:
-        P(the leader is right) and the gain of going on, each of shape (n, N).
+        P(the leader is right) and the gain of going on (-inf at the cap), each of shape (n, N).
     """
     nodes, given = lattice(cap), likelihoods(prior.components, cap)
     counts, leader = weights @ given.counts, weights @ given.leader

@@ -23,7 +23,7 @@ def fit_prior(samples: Samples) -> AnswerPrior:
 
     With fixed components the likelihood is concave in the weights, so the result depends on no
     start; most weights come out as nothing and are dropped. The diversity of other answers is the
-    likeliest of three.
+    likeliest of four.
 
     Args:
         samples: Recorded answers with at least one grade each.

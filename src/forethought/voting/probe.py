@@ -25,9 +25,12 @@ if TYPE_CHECKING:
     from forethought.targets import LocalResponder
 
 KIND = "stopping probe"
-LAYERS = (22, 30)
-"""Of SmolLM2-135M's 30: where its success is read best, and the last."""
 FOLDS = 5
+
+
+def default_layers(depth: int) -> tuple[int, int]:
+    """Three quarters up, where success is read best (22 of SmolLM2's 30), and the last."""
+    return max(1, round(0.74 * depth)), depth
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,9 +82,9 @@ class StoppingProbe:
         forecasts = self.forecasts(prefill, [question.text for question in questions])
         return [BayesVote(self.gated.prior(forecast), self.price, self.cap) for forecast in forecasts]
 
-    def with_price(self, price: float, certificate: dict[str, Any] | None = None) -> StoppingProbe:
-        """The same probe at another price."""
-        return replace(self, price=price, certificate=certificate)
+    def with_price(self, price: float, cap: int, certificate: dict[str, Any] | None = None) -> StoppingProbe:
+        """The same probe at another price and cap; at price 0 it stops where going on cannot gain."""
+        return replace(self, price=price, cap=cap, certificate=certificate)
 
     def save(self, path: Path | str) -> str:
         """Write the probe as an artifact directory and return its hash."""
@@ -194,7 +197,9 @@ def cross_fit(
     fits = []
     for fold in np.unique(folds):
         train, test = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-        probe = fit_probe(samples.take(train), prefill.take(train), [questions[row] for row in train.tolist()], seed=seed)
+        probe = fit_probe(
+            samples.take(train), prefill.take(train), [questions[row] for row in train.tolist()], seed=seed
+        )
         forecasts = probe.forecasts(prefill.take(test), [questions[row].text for row in test.tolist()])
         fits.append(FoldFit(train, test, probe.gated, forecasts))
     return fits

@@ -131,7 +131,7 @@ class VotePaths:
         stops = np.empty(self.node.shape, dtype=bool)
         for start in range(0, len(distinct), CHUNK):
             _, gain = plan(distinct[start : start + CHUNK], prior, price, self.cap)
-            for offset, row in enumerate(gain <= 0):
+            for offset, row in enumerate((gain <= 0) & np.isfinite(gain)):
                 mine = np.flatnonzero(which == start + offset) if weights is not None else slice(None)
                 # Nothing is settled before the first answer that could be read.
                 stops[mine] = row[self.node[mine]] & (self.node[mine] > 0)

@@ -39,9 +39,9 @@ def contest_sentence(contest: Contest) -> str:
     more = [name for name, found in contest.differences.items() if found.low > 0]
     apart = [f"{how} often right than {', '.join(names)}" for how, names in (("more", more), ("less", less)) if names]
     return (
-        f"{contest.name} {word} {contest.family} on this record (n={gain.n}): with as many samples as the best mixture "
-        f"of its {len(contest.differences)} settings it is {ranged(gain._asdict(), points)} points apart, and as right "
-        f"as one it draws {ranged(ratio._asdict(), decimal)} times its samples; taken one by one, it is surely "
+        f"{contest.name} {word} {contest.family} on this record (n={gain.n}): its accuracy less that of the best "
+        f"mixture of {len(contest.differences)} settings with as many samples is {ranged(gain._asdict(), points)} points, "
+        f"its samples over theirs at equal accuracy {ranged(ratio._asdict(), decimal)}; taken one by one, it is surely "
         f"{' and '.join(apart) or 'neither more nor less often right than any of them'}."
     )
 
@@ -105,7 +105,7 @@ def draw_rules(cards: Sequence[RuleCard], replays: RuleReplays) -> Figure:
 def rule_rows(cards: Sequence[RuleCard]) -> tuple[tuple[str, ...], list[list[str]]]:
     """Header and rows of the table, the cheapest rule first."""
     priced = any(card.usd is not None for card in cards)
-    header = ("rule", "right", "samples", "tokens out", "prompt", "cached", "rounds", "agreed", "samples vs MV")
+    header = ("rule", "right", "samples", "out", "prompt", "cached", "rounds", "agreed", "samples vs MV")
     rows = []
     for card in sorted(cards, key=lambda card: (card.samples.value, card.name)):
         tokens = (card.output_tokens, card.input_tokens, card.prompt_tokens)
@@ -122,4 +122,4 @@ def rule_rows(cards: Sequence[RuleCard]) -> tuple[tuple[str, ...], list[list[str
                 *cost,
             ]
         )
-    return (*header, *["USD per 1M"] * priced), rows
+    return (*header, *["USD/1M"] * priced), rows
