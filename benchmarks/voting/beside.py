@@ -27,6 +27,12 @@ def published_figures(samples: Samples, probe: Array, cache: Path, bootstrap: Bo
 
     Each package sees the first `CAP` answers in one order, and has no more. `probe_gain_over_X` is the accuracy of the
     probe's best mixture that draws as many answers as X counts, less X's.
+
+    Args:
+        samples: Recorded answers of n questions.
+        probe: The probe's settings and those it may be mixed with, in the first order alone, (n, S, 4).
+        cache: Where the packages' environment is kept.
+        bootstrap: Of the same questions.
     """
     shown = samples.shuffled(0)
     found = published(dict(zip(shown.question_ids, shown.answers[:, :CAP].tolist(), strict=True)), cache)

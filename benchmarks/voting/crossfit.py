@@ -104,16 +104,6 @@ def curves(record: Record, fits: Sequence[FoldFit], orders: Orders) -> dict[str,
     settings = np.concatenate(list(count_only.values()), axis=1)
     rng = np.random.default_rng(SEED)
 
-    def fitted(play: Callable[[FoldFit], Array]) -> Array:
-        parts = [play(fit) for fit in fits]
-        whole = np.empty((orders.n, *parts[0].shape[1:]))
-        for fit, part in zip(fits, parts, strict=True):
-            whole[fit.test] = part
-        return whole
-
-    def gated(fit: FoldFit, forecasts: Array) -> Array:
-        return orders.take(fit.test).bayes(fit.gated.population, fit.gated.weights(forecasts))
-
     def hardest(fit: FoldFit) -> Array:
         rates = record.samples.success_rates()[fit.train]
         rows = fit.train[np.argsort(rates, kind="stable")[: len(rates) // 2]]
@@ -121,13 +111,31 @@ def curves(record: Record, fits: Sequence[FoldFit], orders: Orders) -> dict[str,
 
     return {
         **count_only,
-        "best": fitted(lambda fit: tuned(settings, fit.train, fit.test)),
-        "default": fitted(lambda fit: orders.take(fit.test).bayes(fit.gated.population)),
-        "probe": fitted(lambda fit: gated(fit, fit.forecasts)),
-        "shuffled_forecasts": fitted(lambda fit: gated(fit, rng.permutation(fit.forecasts))),
-        "wrong_prior": fitted(hardest),
+        "best": _held_out(fits, lambda fit: tuned(settings, fit.train, fit.test)),
+        "default": _held_out(fits, lambda fit: orders.take(fit.test).bayes(fit.gated.population)),
+        "probe": probe_curve(fits, orders),
+        "shuffled_forecasts": _held_out(fits, lambda fit: _gated(fit, orders, rng.permutation(fit.forecasts))),
+        "wrong_prior": _held_out(fits, hardest),
         "broad_prior": orders.bayes(broad_prior()),
     }
+
+
+def probe_curve(fits: Sequence[FoldFit], orders: Orders) -> Array:
+    """Of the probe alone, (n, S, 4)."""
+    return _held_out(fits, lambda fit: _gated(fit, orders, fit.forecasts))
+
+
+def _gated(fit: FoldFit, orders: Orders, forecasts: Array) -> Array:
+    return orders.take(fit.test).bayes(fit.gated.population, fit.gated.weights(forecasts))
+
+
+def _held_out(fits: Sequence[FoldFit], play: Callable[[FoldFit], Array]) -> Array:
+    """Each fold's test rows as played under its own fit."""
+    parts = [play(fit) for fit in fits]
+    whole = np.empty((sum(map(len, parts)), *parts[0].shape[1:]))
+    for fit, part in zip(fits, parts, strict=True):
+        whole[fit.test] = part
+    return whole
 
 
 def chosen_setting(probe: Array, majority: Array, fits: Sequence[FoldFit]) -> Array:

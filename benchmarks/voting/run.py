@@ -7,7 +7,7 @@ import sys
 import numpy as np
 from beside import published_figures
 from competing import competing
-from crossfit import SEED, Record, chosen_setting, curves, forecast, out_of_fold, read_record
+from crossfit import SEED, Record, chosen_setting, curves, forecast, out_of_fold, probe_curve, read_record
 from exact_limit import exact_figures
 from figures import Bootstrap, equal_accuracy, forecast_figures, setting_figures
 from recorded import where_voting_pays
@@ -61,7 +61,9 @@ def replay_figures(record: Record, options: Options, draws: int) -> dict[str, Fi
         **forecast_figures(out_of_fold(fits), labels, bootstrap),
     }
     if not options.quick:
-        figures |= published_figures(record.samples, found["probe"], options.cache, bootstrap)
+        first = Orders.of(record.samples, 1)
+        probe = np.concatenate([probe_curve(fits, first), first.majority()[:, [0, -1]]], axis=1)
+        figures |= published_figures(record.samples, probe, options.cache, bootstrap)
     return figures
 
 

@@ -11,6 +11,7 @@ from forethought.outcomes import Outcomes, folds
 from forethought.targets import LocalResponder
 from forethought.voting import (
     BayesVote,
+    MajorityVote,
     Poll,
     Samples,
     StoppingProbe,
@@ -86,6 +87,10 @@ def test_a_live_responder_gets_a_rule_a_question(planted, tiny_model):
     stranger = LocalResponder(responder.model, responder.target, seed=5)
     with pytest.raises(FeatureError, match="was fitted on responder"):
         fitted.rules(stranger, questions[:1])
+
+
+def test_without_a_certified_price_the_majority_at_the_cap_is_drawn(probe):
+    assert probe.with_price(None, 12).rule(probe.gated.population) == MajorityVote(12)
 
 
 def test_wrong_inputs_are_refused(probe, planted):

@@ -83,7 +83,7 @@ def stopping(
         "smallest_tolerance": 2 * found.certificate.smallest_tolerance - 1,
         "p_values": [float(p) for p in np.nan_to_num(found.certificate.p_values, nan=1.0)],
     }
-    probe.with_price(found.price or 0.0, cap, verdict).save(out)
+    probe.with_price(found.price, cap, verdict).save(out)
     if json:
         print_json({"probe": str(out), "n": len(train), "certificate": verdict, "sentence": str(found)})
     else:

@@ -76,14 +76,13 @@ class VoteFlags:
     def _probed(self) -> StoppingRule:
         """The probe's rule for a question that nothing is forecast of; `Voter` asks for each question's own."""
         from forethought.errors import ConfigError
-        from forethought.voting import BayesVote
 
         if self.vote is not None or self.vote_setting or self.in_one:
             raise ConfigError(
                 "--stopping-probe brings its own rule: it goes without --vote, --vote-setting and --in-one"
             )
         probe = self.probe()
-        return BayesVote(probe.gated.population, probe.price, probe.cap)
+        return probe.rule(probe.gated.population)
 
     def probe(self) -> StoppingProbe:
         """The fitted probe.

@@ -15,7 +15,9 @@ from forethought.core import Question
 from forethought.errors import ArtifactError, DataError, FeatureError
 from forethought.metrics import FloatArray, IntArray
 from forethought.voting.answer_prior import AnswerPrior, Component
+from forethought.voting.base import StoppingRule
 from forethought.voting.bayes_vote import BayesVote
+from forethought.voting.majority_vote import MajorityVote
 from forethought.voting.prior_fit import GatedPrior, fit_gated_prior
 from forethought.voting.samples import Samples
 
@@ -46,7 +48,8 @@ class StoppingProbe:
         scorer: Blocks -> (s, a), shape (n, 2).
         text: The TF-IDF block.
         gated: Forecasts -> prior.
-        price: Success that another answer has to gain.
+        price: Success that another answer has to gain; None where no price was certified: the majority of
+            `cap` answers is then drawn.
         cap: Most answers.
         certificate: What was proven of `price`, empty where nothing was.
     """
@@ -56,7 +59,7 @@ class StoppingProbe:
     scorer: Scorer
     text: TfidfFeatures
     gated: GatedPrior
-    price: float = 0.005
+    price: float | None = 0.005
     cap: int = 16
     certificate: dict[str, Any] | None = None
 
@@ -66,7 +69,7 @@ class StoppingProbe:
             raise FeatureError(f"the probe reads layers {self.layers}, the prefill has {prefill.layers}")
         return np.asarray(self.scorer.predict_proba(_blocks(prefill, self.text, texts)))
 
-    def rules(self, responder: LocalResponder, questions: Sequence[Question]) -> list[BayesVote]:
+    def rules(self, responder: LocalResponder, questions: Sequence[Question]) -> list[StoppingRule]:
         """The rule of each question, from one prefill that sampling needs anyway.
 
         Raises:
@@ -80,10 +83,14 @@ class StoppingProbe:
             )
         prefill = read_prefill(responder, questions, self.layers)
         forecasts = self.forecasts(prefill, [question.text for question in questions])
-        return [BayesVote(self.gated.prior(forecast), self.price, self.cap) for forecast in forecasts]
+        return [self.rule(self.gated.prior(forecast)) for forecast in forecasts]
 
-    def with_price(self, price: float, cap: int, certificate: dict[str, Any] | None = None) -> StoppingProbe:
-        """The same probe at another price and cap; at price 0 it stops where going on cannot gain."""
+    def rule(self, prior: AnswerPrior) -> StoppingRule:
+        """The rule under one prior, at the price that was certified."""
+        return MajorityVote(self.cap) if self.price is None else BayesVote(prior, self.price, self.cap)
+
+    def with_price(self, price: float | None, cap: int, certificate: dict[str, Any] | None = None) -> StoppingProbe:
+        """The same probe at another price and cap."""
         return replace(self, price=price, cap=cap, certificate=certificate)
 
     def save(self, path: Path | str) -> str:

@@ -40,8 +40,9 @@ def contest_sentence(contest: Contest) -> str:
     apart = [f"{how} often right than {', '.join(names)}" for how, names in (("more", more), ("less", less)) if names]
     return (
         f"{contest.name} {word} {contest.family} on this record (n={gain.n}): its accuracy less that of the best "
-        f"mixture of {len(contest.differences)} settings with as many samples is {ranged(gain._asdict(), points)} points, "
-        f"its samples over theirs at equal accuracy {ranged(ratio._asdict(), decimal)}; taken one by one, it is surely "
+        f"mixture of {len(contest.differences)} settings with as many samples is "
+        f"{ranged(gain._asdict(), points)} points, its samples over theirs at equal accuracy "
+        f"{ranged(ratio._asdict(), decimal)}; taken one by one, it is surely "
         f"{' and '.join(apart) or 'neither more nor less often right than any of them'}."
     )
 
