@@ -5,7 +5,7 @@ import pytest
 
 from forethought.core import Outcome
 from forethought.errors import DataError
-from forethought.outcomes import Outcomes
+from forethought.outcomes import MathGrader, Outcomes
 from forethought.voting import (
     AdaptiveConsistency,
     AnswerPrior,
@@ -49,6 +49,14 @@ def test_labels_of_the_two_heads_by_hand():
     assert samples.success_rates().tolist() == [0.5, 0.0]
     assert samples.concentrations() == pytest.approx([2 / 12, 0.0])
     assert samples.vote_counts() == ([2, 0], [[1], [1, 1, 1, 1]])
+
+
+def test_answers_of_one_meaning_become_one_vote():
+    samples = record([["1/2", "0.5", "2", None, "0.5"], ["1/2", "0.5", "2", None, "0.5"]], right="0.5")
+    with MathGrader(deadline=20) as grader:
+        found = samples.merged([grader.same, None])
+    assert found.answers.tolist() == [["1/2", "1/2", "2", None, "1/2"], ["1/2", "0.5", "2", None, "0.5"]]
+    assert replay(SequentialVote(cap=3, consensus=2), found).samples.tolist() == [2, 3]
 
 
 def test_a_replay_by_hand():

@@ -66,7 +66,7 @@ def replay(
     """
     from forethought.evaluation import replay_rules
 
-    recorded = _read(samples, target)
+    recorded = _merged(_read(samples, target), questions)
     compared, left_out = _rules(recorded.drawn, rules, rule, setting or {})
     clusters, prices = _clusters(recorded, questions), _prices(pool, recorded.target)
     with progress("replay") as report:
@@ -99,6 +99,16 @@ def _read(path: Path | None, target: str | None) -> Samples:
     if lacking := mine.filter(pl.col("answer").is_null() & ~pl.col("unparsable")).height:
         raise DataError(f"{source}: {lacking} of {mine.height} samples have a grade and no answer; votes need answers")
     return samples
+
+
+def _merged(samples: Samples, path: Path | None) -> Samples:
+    """Answers that a question's grader holds for equal, such as 1/2 and 0.5, as one vote."""
+    from forethought.data import default_questions
+    from forethought.outcomes import grader
+    from forethought.questions import read_questions
+
+    graders = {question.id: question.grader for question in read_questions(path or default_questions())}
+    return samples.merged([getattr(grader(graders.get(id, "text")), "same", None) for id in samples.question_ids])
 
 
 def _rules(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from forethought.errors import DataError
 from forethought.metrics import FloatArray, IntArray
+from forethought.voting.base import Same
 
 if TYPE_CHECKING:
     from forethought.outcomes import Outcomes
@@ -106,6 +108,23 @@ class Samples:
         return Samples(
             self.question_ids, self.target, along(self.answers), along(self.success), self.input_tokens, tokens
         )
+
+    def merged(self, same: Sequence[Same | None]) -> Samples:
+        """The same record with answers that are one vote written alike, as the first of them is.
+
+        Args:
+            same: Of each question, which answers are one vote; None where only equal texts are.
+        """
+        answers = self.answers.copy()
+        for row, equal in enumerate(same):
+            if equal is None:
+                continue
+            first: dict[str, str] = {}
+            for answer in dict.fromkeys(answer for answer in answers[row] if answer is not None):
+                known = (one for one in dict.fromkeys(first.values()) if equal(one, answer))
+                first[answer] = next(known, answer)
+            answers[row] = [first.get(answer) for answer in answers[row]]
+        return replace(self, answers=answers)
 
     def vote_counts(self) -> tuple[list[int], list[list[int]]]:
         """Votes of the most frequent right answer, and of every other answer, a question."""
