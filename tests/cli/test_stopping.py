@@ -42,11 +42,14 @@ def test_live_votes_follow_the_probe(fitted, call_json):
     assert found["vote"]["spent"]["samples"] == len(found["vote"]["votes"])
 
 
-def test_what_does_not_fit_is_refused(fitted, refused, tmp_path):
+def test_what_does_not_fit_is_refused(fitted, run, refused, tmp_path):
     folder, pool, samples = fitted
     probe = folder / "probe"
     said = refused("route", "q", "--target", "north", "--pool", pool, "--stopping-probe", probe, "--vote", "sequential")
     assert "brings its own rule" in said
     assert "nothing" in refused("route", "q", "--target", "north", "--stopping-probe", tmp_path / "nothing")
-    assert "no text of question" in refused("stopping", tmp_path / "x", "--samples", samples, "--pool", pool)
+    assert "no text of question" in refused("stopping", tmp_path / "x", "--samples", samples, "--pool", pool, "--cap=8")
+    flags = ("stopping", tmp_path / "x", "--samples", samples, "--pool", pool, f"--questions={run.questions}")
+    for flag, said in (("--cap=16", "recorded are 8"), ("--cap=0", "cap"), ("--delta=2", "must lie in (0, 1)")):
+        assert said in refused(*flags, flag)
     assert not (tmp_path / "x").exists()

@@ -85,20 +85,11 @@ def replay(
 
 
 def _read(path: Path | None, target: str | None) -> Samples:
-    import polars as pl
-
     from forethought.data import recorded_samples
-    from forethought.errors import DataError
     from forethought.outcomes import Outcomes
     from forethought.voting.samples import Samples
 
-    source = path or recorded_samples()
-    table = Outcomes.read(source)
-    samples = Samples.read(table, target)
-    mine = table.filter(targets=[samples.target]).frame
-    if lacking := mine.filter(pl.col("answer").is_null() & ~pl.col("unparsable")).height:
-        raise DataError(f"{source}: {lacking} of {mine.height} samples have a grade and no answer; votes need answers")
-    return samples
+    return Samples.read(Outcomes.read(path or recorded_samples()), target)
 
 
 def _merged(samples: Samples, path: Path | None) -> Samples:

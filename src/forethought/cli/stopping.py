@@ -54,13 +54,18 @@ def stopping(
 
     from forethought.activations import read_prefill
     from forethought.data import default_questions, recorded_samples
-    from forethought.errors import DataError
+    from forethought.errors import ConfigError, DataError
     from forethought.outcomes import Outcomes, split
     from forethought.questions import read_questions
-    from forethought.voting import Samples, certify_price, fit_probe
+    from forethought.voting import BayesVote, Samples, certify_price, fit_probe
     from forethought.voting.probe import default_layers
 
+    BayesVote(cap=cap)
+    if not (0 < tolerance < 1 and 0 < delta < 1):
+        raise ConfigError(f"tolerance and delta must lie in (0, 1), got {tolerance} and {delta}")
     recorded = Samples.read(Outcomes.read(samples or recorded_samples()), target)
+    if cap > recorded.drawn:
+        raise DataError(f"a vote may ask for {cap} answers, recorded are {recorded.drawn} a question")
     known = {question.id: question for question in read_questions(questions or default_questions())}
     if lacking := [id for id in recorded.question_ids if id not in known]:
         raise DataError(f"no text of question {lacking[0]!r} of the samples ({len(lacking)} are missing)")

@@ -154,12 +154,17 @@ class Voter:
     def _local(self, single: Any) -> Callable[[Question, _Votes], VotedAnswer]:
         from forethought.voting.local_trace import LocalTraceSampler
         from forethought.voting.responder import VotingResponder
+        from forethought.voting.voted import mean_probability
 
         if self.flags.in_one:
-            trace = LocalTraceSampler(single.model, single.target, read_answer, rule=self.rule)
+            trace = LocalTraceSampler(
+                single.model, single.target, read_answer, rule=self.rule, confidence=mean_probability
+            )
             return lambda question, votes: trace.answer(question, on_vote=votes)
         width = 1 if self.flags.width is None else self.flags.width
-        voting = VotingResponder(single, self._rule_for(single), read_answer, wave=width, target=single.target)
+        voting = VotingResponder(
+            single, self._rule_for(single), read_answer, wave=width, target=single.target, confidence=mean_probability
+        )
         return lambda question, votes: voting.answer([question], [0], on_vote=votes)[0]
 
     def _rule_for(self, single: LocalResponder) -> StoppingRule | RuleFor:
@@ -173,9 +178,12 @@ class Voter:
         import asyncio
 
         from forethought.errors import ConfigError
+        from forethought.voting.confidence_weighted_vote import ConfidenceWeightedVote
         from forethought.voting.in_one import TraceSampler
         from forethought.voting.parallel import ParallelSampler
 
+        if isinstance(self.rule, ConfidenceWeightedVote):
+            raise ConfigError(f"target {single.target.name!r} is behind an endpoint, which tells no confidences")
         if self.flags.stopping_probe is not None:
             raise ConfigError(f"target {single.target.name!r} is behind an endpoint: its prefill cannot be read")
         width = WIDTH if self.flags.width is None else self.flags.width

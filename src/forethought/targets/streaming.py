@@ -13,6 +13,7 @@ FINISH: Mapping[str | None, Finish] = {"stop": "stop", "length": "length"}
 """`finish_reason` of an endpoint to `Response.finish`; anything else is an error."""
 
 _CHARACTERS_PER_TOKEN = 4
+_LONG_WORD = 16
 
 
 class Usage(NamedTuple):
@@ -35,6 +36,11 @@ def read_usage(usage: Any) -> Usage:
     details = usage.get("prompt_tokens_details") or {}
     cached = int(details.get("cached_tokens") or 0)
     return Usage(*counts, cached=min(max(cached, 0), counts[0]))
+
+
+def tokens_in(delta: str) -> int:
+    """About how many tokens a piece of a stream holds: one, unless it is longer than a long word."""
+    return 1 if len(delta) <= _LONG_WORD else -(-len(delta) // _CHARACTERS_PER_TOKEN)
 
 
 def estimated_prompt(messages: Iterable[Mapping[str, Any]]) -> int:
@@ -95,7 +101,7 @@ class StreamedAnswer:
         if not shown and not hidden:
             return None
         self.text.append(shown)
-        self.tokens += 1
+        self.tokens += tokens_in(shown)
         return shown
 
     def response(self, seconds: float) -> Response:

@@ -47,6 +47,9 @@ class AnswerPrior:
     Attributes:
         components: J of them.
         weights: Their probabilities, summing to 1.
+
+    Raises:
+        ConfigError: Not one weight a component, weights that do not sum to 1, or concentrations that are not > 0.
     """
 
     components: tuple[Component, ...]
@@ -55,10 +58,11 @@ class AnswerPrior:
     def __post_init__(self) -> None:
         if not self.components or len(self.components) != len(self.weights):
             raise ConfigError(f"{len(self.components)} components with {len(self.weights)} weights; one each is needed")
-        if min(self.weights) < 0 or abs(sum(self.weights) - 1) > 1e-6:
+        if not all(weight >= 0 for weight in self.weights) or not abs(sum(self.weights) - 1) <= 1e-6:
             raise ConfigError(f"weights must be >= 0 and sum to 1, got sum {sum(self.weights):g}")
-        if min(map(min, self.components)) <= 0:
-            raise ConfigError(f"concentrations must be > 0, got {min(map(min, self.components)):g}")
+        for component in self.components:
+            if not all(0 < value < float("inf") for value in component):
+                raise ConfigError(f"concentrations must be > 0 and finite, got {component}")
 
     @property
     def mode_is_right(self) -> float:
@@ -173,7 +177,7 @@ def observed_likelihoods(
     Args:
         components: The components.
         right: Votes of the right answer, 0 where it never came, shape (n,).
-        wrong: Votes of each wrong answer.
+        wrong: Votes of each wrong answer; a right answer in other words counts as one.
     """
     return np.array(
         [[_observed(component, c, w) for component in components] for c, w in zip(right, wrong, strict=True)]

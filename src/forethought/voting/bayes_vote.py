@@ -17,12 +17,13 @@ from forethought.voting.partitions import MOST_VOTES, Lattice, lattice
 
 @dataclass(frozen=True, slots=True)
 class BayesVote:
-    """Stops where the best plan gains less than it costs: the exact optimum for its prior.
+    """Stops where the best plan gains less than it costs: the exact optimum for its prior, if all answers can be read.
 
     The value of a ballot is the larger of P(its leader is right) and the expected value of the next
     ballot less the price, by backward induction over every partition of the votes up to the cap. One
     step ahead would never do: a second answer cannot change which one leads. With the prior of a
     question that the probe holds for easy, or for hopeless, the first answer already stops.
+    An answer that cannot be read uses up the cap, which the plan does not see.
 
     Confidence is the posterior probability that the returned answer is right.
 
@@ -39,6 +40,8 @@ class BayesVote:
 
     def __post_init__(self) -> None:
         check_cap(self.cap)
+        if not isinstance(self.prior, AnswerPrior):
+            raise ConfigError(f"prior must be an AnswerPrior, got {self.prior!r}")
         if self.cap > MOST_VOTES:
             raise ConfigError(f"cap must be <= {MOST_VOTES} for an exact plan, got {self.cap}")
         if not 0 <= self.price < 1:

@@ -61,7 +61,8 @@ def certify_price(
     """Choose the thriftiest price whose loss against the majority at the cap is provably tolerable.
 
     The loss of a question is the success of the majority of `cap` answers minus the rule's, in
-    [-1, 1] (Learn-then-Test, arXiv 2110.01052, fixed-sequence testing from low prices to high).
+    [-1, 1] (Learn-then-Test, arXiv 2110.01052, fixed-sequence testing from low prices to high). The
+    test counts questions as independent; those that share an entity are not quite.
 
     Args:
         samples: Recorded answers of questions that nothing was fitted on.

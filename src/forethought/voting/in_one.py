@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from forethought.core import Question
 from forethought.errors import UpstreamError
 from forethought.targets.base import Response
-from forethought.targets.streaming import estimated_prompt
+from forethought.targets.streaming import estimated_prompt, tokens_in
 from forethought.voting.base import Poll, Same, StoppingRule, Verdict
 from forethought.voting.sequential_vote import SequentialVote
 from forethought.voting.spent import Spent
@@ -116,7 +116,7 @@ class _Writing:
         poll: The trials' vote.
         messages: The prompt.
         texts: What the votes were read out of.
-        tokens: Deltas so far.
+        tokens: Written so far, by `tokens_in`.
         whole: The endpoint's last word, which never comes if we close the stream.
     """
 
@@ -138,7 +138,7 @@ class _Writing:
         if isinstance(piece, Response):
             self.whole = piece
             return []
-        self.tokens += 1
+        self.tokens += tokens_in(piece)
         return self.parser.feed(piece)
 
     def count(self, text: str, answer: str | None) -> VoteEvent:

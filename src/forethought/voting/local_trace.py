@@ -15,7 +15,7 @@ from forethought.targets.sampling import sample_key
 from forethought.voting.base import Same, StoppingRule
 from forethought.voting.sequential_vote import SequentialVote
 from forethought.voting.trace import CLOSE, OPEN, sequential_prompt
-from forethought.voting.voted import Extract, OnVote, RuleFor, Vote, VotedAnswer, rule_for
+from forethought.voting.voted import Confidence, Extract, OnVote, RuleFor, Vote, VotedAnswer, rule_for
 
 
 class LocalTraceSampler:
@@ -34,6 +34,7 @@ class LocalTraceSampler:
         same: Which answers are one vote besides those of equal text.
         prompt: Asks for the format; added to the policy's system turn.
         seed: Of the random streams.
+        confidence: How sure the model was of a trial, for rules that weigh votes.
 
     Raises:
         ConfigError: A policy that is not `chat`, or whose `max_tokens` leave no room in the window.
@@ -49,6 +50,7 @@ class LocalTraceSampler:
         same: Same | None = None,
         prompt: str | None = None,
         seed: int = 0,
+        confidence: Confidence | None = None,
     ) -> None:
         policy = target.policy
         if policy.prompt != "chat":
@@ -62,6 +64,7 @@ class LocalTraceSampler:
         self.same = same
         self.prompt = sequential_prompt() if prompt is None else prompt
         self.seed = seed
+        self.confidence = confidence
 
     def respond(self, questions: Sequence[Question], samples: Sequence[int]) -> list[Response]:
         """Answer `questions[i]` as sample `samples[i]`."""
@@ -74,7 +77,7 @@ class LocalTraceSampler:
         Raises:
             DataError: The template alone exceeds the window.
         """
-        vote = Vote(question, rule_for(self.rule)(question), self.extract, self.same)
+        vote = Vote(question, rule_for(self.rule)(question), self.extract, self.same, self.confidence)
         written = self._start(question)
         charged = 0
         while vote.open and len(written) + self.target.policy.max_tokens <= self.model.context:

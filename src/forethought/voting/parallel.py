@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from forethought.core import Question
 from forethought.errors import ConfigError, UpstreamError
 from forethought.targets.base import Response
+from forethought.targets.streaming import tokens_in
 from forethought.voting.base import Same, StoppingRule
 from forethought.voting.voted import Extract, RuleFor, Vote, VotedAnswer, VoteEvent, refuse_greedy, rule_for
 
@@ -121,7 +122,7 @@ class _Flight:
 
     def __init__(self, endpoint: EndpointResponder, question: Question, client: httpx2.AsyncClient, depth: int) -> None:
         self.depth = depth
-        self.deltas = 0
+        self.tokens = 0
         self.response: Response | None = None
         self.failure = ""
         self.started = self.ended = time.perf_counter()
@@ -134,7 +135,7 @@ class _Flight:
                     if isinstance(piece, Response):
                         self.response = piece
                     else:
-                        self.deltas += 1
+                        self.tokens += tokens_in(piece)
         except UpstreamError as error:
             self.failure = str(error)
         finally:
@@ -146,7 +147,7 @@ class _Flight:
         """The answer, or what is owed for the one that never came; its prompt is not known then."""
         if self.response is not None:
             return self.response
-        return Response("", 0, self.deltas, self.ended - self.started, "error", estimated=not self.failure)
+        return Response("", 0, self.tokens, self.ended - self.started, "error", estimated=not self.failure)
 
 
 async def _cancel(flights: Sequence[_Flight]) -> None:

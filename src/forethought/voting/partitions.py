@@ -8,6 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from forethought.errors import ConfigError
 from forethought.metrics import IntArray
 
 MOST_VOTES = 40
@@ -49,7 +50,13 @@ class Lattice:
 
 @lru_cache(maxsize=4)
 def lattice(cap: int) -> Lattice:
-    """The lattice of 0..cap votes, 1 <= cap <= MOST_VOTES."""
+    """The lattice of 0..cap votes.
+
+    Raises:
+        ConfigError: A cap outside 1..MOST_VOTES.
+    """
+    if not 1 <= cap <= MOST_VOTES:
+        raise ConfigError(f"a lattice of votes needs a cap from 1 to {MOST_VOTES}, got {cap}")
     nodes = [partition for votes in range(cap + 1) for partition in _partitions(votes, votes)]
     index = {partition: i for i, partition in enumerate(nodes)}
     depth = max(len(set(partition)) for partition in nodes)

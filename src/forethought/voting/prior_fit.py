@@ -80,13 +80,15 @@ class GatedPrior:
 def fit_gated_prior(samples: Samples, forecasts: FloatArray, folds: IntArray) -> GatedPrior:
     """Fit the gate by the likelihood of the recorded answers, its penalty by the folds left out.
 
+    The population's prior, from which the gate starts, is fitted once on all rows.
+
     Args:
         samples: Recorded answers of n questions.
         forecasts: Success rate and answer concentration by heads that never saw the row, shape (n, 2).
-        folds: Fold of each row, shape (n,).
+        folds: Fold of each row, at least two, shape (n,).
 
     Raises:
-        DataError: Forecasts of another shape, or outside [0, 1].
+        DataError: No questions, forecasts of another shape, or outside [0, 1].
     """
     if forecasts.shape != (len(samples.question_ids), 2) or not ((forecasts >= 0) & (forecasts <= 1)).all():
         raise DataError(

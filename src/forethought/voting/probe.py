@@ -64,7 +64,11 @@ class StoppingProbe:
     certificate: dict[str, Any] | None = None
 
     def forecasts(self, prefill: TargetPrefill, texts: Sequence[str]) -> FloatArray:
-        """s(q) and a(q), shape (n, 2)."""
+        """s(q) and a(q), shape (n, 2).
+
+        Raises:
+            FeatureError: A prefill of other layers.
+        """
         if prefill.layers != self.layers:
             raise FeatureError(f"the probe reads layers {self.layers}, the prefill has {prefill.layers}")
         return np.asarray(self.scorer.predict_proba(_blocks(prefill, self.text, texts)))
@@ -132,6 +136,7 @@ class StoppingProbe:
         def part(prefix: str) -> dict[str, np.ndarray]:
             return {name.removeprefix(prefix): array for name, array in tensors.items() if name.startswith(prefix)}
 
+        vocabulary = (Path(path) / "vocabulary.json").read_text(encoding="utf-8")
         prior = manifest["prior"]
         population = AnswerPrior(
             tuple(Component(*component) for component in prior["components"]), tuple(prior["weights"])
@@ -140,7 +145,7 @@ class StoppingProbe:
             layers=tuple(manifest["layers"]),
             fingerprint=manifest["fingerprint"],
             scorer=scorer_from_state(manifest["scorer"], part("scorer.")),
-            text=TfidfFeatures.from_state(json.loads((Path(path) / "vocabulary.json").read_text()), part("text.")),
+            text=TfidfFeatures.from_state(json.loads(vocabulary), part("text.")),
             gated=GatedPrior(population, tensors["gate"], tensors["centre"], tensors["scale"]),
             price=manifest["price"],
             cap=manifest["cap"],
@@ -200,7 +205,18 @@ class FoldFit:
 def cross_fit(
     samples: Samples, prefill: TargetPrefill, questions: Sequence[Question], folds: IntArray, *, seed: int = 0
 ) -> list[FoldFit]:
-    """Fit one probe a fold on the other folds' rows."""
+    """Fit one probe a fold on the other folds' rows.
+
+    Args:
+        samples: Recorded answers of n questions.
+        prefill: The target's prefill of them.
+        questions: The questions.
+        folds: Fold of each, shape (n,).
+        seed: Of the inner folds.
+
+    Raises:
+        DataError: As in `fit_probe`.
+    """
     fits = []
     for fold in np.unique(folds):
         train, test = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)

@@ -72,7 +72,8 @@ class VotingResponder:
             on_vote: Called as each vote is counted, question by question within a round.
 
         Raises:
-            UpstreamError: The wrapped responder failed as a whole.
+            UpstreamError: The wrapped responder failed. An endpoint's does when one request fails for good, and
+                what the others cost is then not known; `ParallelSampler` records failures and goes on.
         """
         check_aligned(questions, samples)
         rules = rule_for(self.rule)

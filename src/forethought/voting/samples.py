@@ -26,8 +26,8 @@ class Samples:
         target: Whose answers they are.
         answers: Normal form of each, None where none could be read, shape (n, k).
         success: In [0, 1], shape (n, k).
-        input_tokens: Prompt tokens of one answer, shape (n,).
-        output_tokens: Tokens generated, shape (n, k).
+        input_tokens: Prompt tokens of one answer, 0 where none were recorded, shape (n,).
+        output_tokens: Tokens generated, 0 where none were recorded, shape (n, k).
     """
 
     question_ids: tuple[str, ...]
@@ -47,7 +47,7 @@ class Samples:
 
         Raises:
             DataError: Several targets and none named, an unknown one, questions with different numbers
-                of samples, or a sample without a grade.
+                of samples, or a sample without a grade, or with a grade and no answer.
         """
         name = _only(outcomes, target)
         frame = outcomes.filter(targets=[name]).frame.sort("sample", maintain_order=True)
@@ -67,8 +67,11 @@ class Samples:
         def column(key: str) -> FloatArray:
             return np.asarray(frame[key].cast(float).to_numpy()[order].reshape(shape))
 
-        read = np.array(frame["answer"].to_list(), dtype=object)
-        read[frame["unparsable"].to_numpy()] = None
+        texts, unparsable = frame["answer"].to_list(), frame["unparsable"].to_list()
+        if lacking := sum(text is None and not failed for text, failed in zip(texts, unparsable, strict=True)):
+            raise DataError(f"{lacking} of {len(texts)} samples of {name!r} have a grade and no answer to vote by")
+        readable = (bool(text and text.strip()) and not failed for text, failed in zip(texts, unparsable, strict=True))
+        read = np.array([text if fit else None for text, fit in zip(texts, readable, strict=True)], dtype=object)
         return cls(
             question_ids=ids,
             target=name,
@@ -127,7 +130,10 @@ class Samples:
         return replace(self, answers=answers)
 
     def vote_counts(self) -> tuple[list[int], list[list[int]]]:
-        """Votes of the most frequent right answer, and of every other answer, a question."""
+        """Votes of the most frequent right answer, and of every other answer, a question.
+
+        A right answer in other words stands among the others, since votes do not know that it is right too.
+        """
         right, wrong = [], []
         for answers, success in zip(self.answers, self.success, strict=True):
             counts = Counter(answer for answer in answers if answer is not None)
@@ -146,6 +152,9 @@ class Samples:
 
         The unbiased estimate of the sum of squared shares from counts c: `sum c (c - 1) / (k (k - 1))`.
         An answer that could not be read agrees with none.
+
+        Raises:
+            DataError: One sample a question.
         """
         pairs = self.drawn * (self.drawn - 1)
         if not pairs:
