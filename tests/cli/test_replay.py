@@ -109,3 +109,10 @@ def test_what_is_wrong_is_said_in_one_line(refused, small, flags, said):
 def test_a_table_that_holds_no_votes_is_refused(refused, small, tmp_path, spoil, said):
     spoil(pl.read_parquet(small)).write_parquet(tmp_path / "spoiled.parquet")
     assert said in refused("replay", tmp_path / "spoiled.parquet", "--orders=1", "--draws=2")
+
+
+def test_a_place_that_cannot_be_written_is_told_before_the_work(refused, tmp_path):
+    (tmp_path / "file").write_text("x")
+    assert "cannot make the folder" in refused("replay", "--rules", "SV 8/3", "--out", tmp_path / "file")
+    assert "draws must be >= 1" in refused("replay", "--rules", "SV 8/3", "--draws", "0")
+    assert (tmp_path / "file").read_text() == "x"

@@ -44,7 +44,9 @@ def replay(
     """Compare stopping rules on recorded samples: how often each is right, and what it draws for that.
 
     `out`, `prompt` and `cached` are tokens a question: generated, of prompts, and of prompts with a prefix cache.
-    `samples vs MV` sets a rule's samples against those of the cheapest mixture of majority votes that is right
+    A rule is named with its cap first: `SV 8/3` stops at 3 equal of at most 8 answers. `prompt` are prompt tokens paid
+    anew for every answer, `cached` those of one prompt read once; `rounds` is how often answers are waited for, `agreed`
+    how often the rule was content before its cap, `USD` without a cache. `samples vs MV` sets a rule's samples against those of the cheapest mixture of majority votes that is right
     as often. `bayes` has the prior of the other half of the record, `bayes ... broad` that of an unknown model.
 
     Example: `forethought replay --rule sequential --setting.cap 8 --setting.consensus 3`
@@ -64,11 +66,16 @@ def replay(
         out: Folder for replay.json, frontier.png and frontier.svg.
         json: Print one JSON object.
     """
+    from forethought.errors import ConfigError
     from forethought.evaluation import replay_rules
 
     recorded = _merged(_read(samples, target), questions)
     compared, left_out = _rules(recorded.drawn, rules, rule, setting or {})
     clusters, prices = _clusters(recorded, questions), _prices(pool, recorded.target)
+    if draws < 1:
+        raise ConfigError(f"draws must be >= 1, got {draws}")
+    if out is not None:
+        _make(out)
     with progress("replay") as report:
         replays = replay_rules(recorded, compared, orders=orders, seed=seed, clusters=clusters, report=report)
     cards = replays.cards(draws=draws, prices=prices)
@@ -82,6 +89,16 @@ def replay(
         print_json(found)
     else:
         _print(recorded, cards, contests, orders)
+
+
+def _make(folder: Path) -> None:
+    """Make the folder before the work, so that nothing is computed for a place that cannot be written."""
+    from forethought.errors import ConfigError
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"cannot make the folder {folder}: {error.strerror}") from None
 
 
 def _read(path: Path | None, target: str | None) -> Samples:
@@ -198,7 +215,6 @@ def _write(out: Path, found: dict[str, Any], cards: Sequence[RuleCard], replays:
     from forethought.cli.evaluate import write_json
     from forethought.evaluation.report.voting import save_rules
 
-    out.mkdir(parents=True, exist_ok=True)
     for kind in ("png", "svg"):
         save_rules(cards, replays, out / f"frontier.{kind}")
     write_json(out / "replay.json", found)

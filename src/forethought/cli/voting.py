@@ -37,10 +37,11 @@ class VoteFlags:
     """How the target answers.
 
     Args:
-        vote: Stopping rule to answer by, such as `sequential`, `adaptive_consistency` or `bayes`.
+        vote: Stopping rule to answer by, such as `sequential`, `adaptive_consistency` or `bayes` (with a broad prior
+            that knows nothing of the model: see `stopping_probe`).
         vote_setting: Its settings, such as `--vote-setting.cap 8`.
         width: Answers drawn at once: of an endpoint at most so many in flight (4), of a local model one wave (1).
-        in_one: Vote inside one generation, trial after trial, instead of over several answers.
+        in_one: Vote inside one generation of a chat target, trial after trial, instead of over several answers.
         stopping_probe: Folder of a probe that `forethought stopping` wrote: each question gets the `bayes` rule
             with the prior that the target's own prefill speaks for. For the local target it was fitted on.
     """
