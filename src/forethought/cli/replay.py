@@ -43,11 +43,11 @@ def replay(
 ) -> None:
     """Compare stopping rules on recorded samples: how often each is right, and what it draws for that.
 
-    `out`, `prompt` and `cached` are tokens a question: generated, of prompts, and of prompts with a prefix cache.
-    A rule is named with its cap first: `SV 8/3` stops at 3 equal of at most 8 answers. `prompt` are prompt tokens paid
-    anew for every answer, `cached` those of one prompt read once; `rounds` is how often answers are waited for, `agreed`
-    how often the rule was content before its cap, `USD` without a cache. `samples vs MV` sets a rule's samples against those of the cheapest mixture of majority votes that is right
-    as often. `bayes` has the prior of the other half of the record, `bayes ... broad` that of an unknown model.
+    A rule is named with its cap first: `SV 8/3` stops at 3 equal of at most 8 answers. Tokens a question: `out` are
+    generated, `prompt` paid anew with every answer, `cached` those of one prompt read once. `rounds` is how often
+    answers are waited for, `agreed` how often the rule was content before its cap; USD counts no prefix cache.
+    `samples vs MV` sets a rule's samples against those of the cheapest mixture of majority votes that is right as
+    often. `bayes` has the prior of the other half of the record, `bayes ... broad` that of an unknown model.
 
     Example: `forethought replay --rule sequential --setting.cap 8 --setting.consensus 3`
 
