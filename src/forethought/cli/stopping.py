@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -11,6 +11,7 @@ from forethought.cli.console import notes, print_json
 
 if TYPE_CHECKING:
     from forethought.targets import LocalResponder
+    from forethought.voting import PriceCertificate
 
 SHARES = (0.8, 0.2)
 """Questions to fit on, and to certify on."""
@@ -50,8 +51,6 @@ def stopping(
         seed: Of the split and the folds.
         json: Print one JSON object.
     """
-    import numpy as np
-
     from forethought.activations import read_prefill
     from forethought.data import default_questions, recorded_samples
     from forethought.errors import ConfigError, DataError
@@ -79,20 +78,27 @@ def stopping(
     probe = fit_probe(recorded.take(train), prefill.take(train), fitting, fingerprint=responder.fingerprint, seed=seed)
     forecasts = probe.forecasts(prefill.take(certify), [asked[row].text for row in certify.tolist()])
     found = certify_price(recorded.take(certify), probe.gated, forecasts, cap=cap, tolerance=tolerance, delta=delta)
-    verdict = {
-        "price": found.price,
-        "cap": cap,
-        "tolerance": tolerance,
-        "delta": delta,
-        "n": len(certify),
-        "smallest_tolerance": 2 * found.certificate.smallest_tolerance - 1,
-        "p_values": [float(p) for p in np.nan_to_num(found.certificate.p_values, nan=1.0)],
-    }
+    verdict = _verdict(found, len(certify), delta)
     probe.with_price(found.price, cap, verdict).save(out)
     if json:
         print_json({"probe": str(out), "n": len(train), "certificate": verdict, "sentence": str(found)})
     else:
         print(f"stopping probe in {out}: {found}")
+
+
+def _verdict(found: PriceCertificate, n: int, delta: float) -> dict[str, Any]:
+    """What the artifact records of its certificate."""
+    from forethought.metrics import unmap_tolerance
+
+    return {
+        "price": found.price,
+        "cap": found.cap,
+        "tolerance": found.tolerance,
+        "delta": delta,
+        "n": n,
+        "smallest_tolerance": unmap_tolerance(found.certificate.smallest_tolerance),
+        "p_values": [None if p != p else float(p) for p in found.certificate.p_values],
+    }
 
 
 def local_target(name: str, pool: Path | None, examples: Path | None) -> LocalResponder:

@@ -205,16 +205,11 @@ def read_answer(question: Question, text: str) -> str | None:
 
 async def _heard(sampler: Any, question: Question, votes: _Votes) -> VotedAnswer:
     """Vote on one question, each vote told as it is counted."""
-    from contextlib import aclosing
+    from forethought.voting.voted import result_of
 
-    result: VotedAnswer | None = None
-    async with aclosing(sampler.votes(question)) as events:
-        async for event in events:
-            if event.result is None:
-                votes(question, event.number, event.answer, event.verdict)
-            result = event.result
-    assert result is not None, "the last event of a vote has its result"
-    return result
+    return await result_of(
+        sampler.votes(question), lambda event: votes(question, event.number, event.answer, event.verdict)
+    )
 
 
 @dataclass

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from forethought.errors import ConfigError
-from forethought.metrics import Certificate, FloatArray, learn_then_test, map_tolerance, signed_loss
+from forethought.metrics import Certificate, FloatArray, learn_then_test, map_tolerance, signed_loss, unmap_tolerance
 from forethought.voting.prior_fit import GatedPrior
 from forethought.voting.replay import VotePaths
 from forethought.voting.samples import Samples
@@ -37,7 +37,7 @@ class PriceCertificate:
     def __str__(self) -> str:
         found = self.certificate
         if self.price is None:
-            least = 2 * found.smallest_tolerance - 1
+            least = unmap_tolerance(found.smallest_tolerance)
             return (
                 f"insufficient evidence at n={found.n} for a loss of at most {self.tolerance:.3f}: keep the majority "
                 f"of {self.cap}; the smallest tolerance provable here is {least:.3f}"

@@ -16,7 +16,7 @@ from forethought.voting.base import Poll, Same, StoppingRule, Verdict
 from forethought.voting.sequential_vote import SequentialVote
 from forethought.voting.spent import Spent
 from forethought.voting.trace import TraceParser, sequential_prompt
-from forethought.voting.voted import Extract, RuleFor, VotedAnswer, VoteEvent, rule_for
+from forethought.voting.voted import Extract, RuleFor, VotedAnswer, VoteEvent, result_of, rule_for
 
 if TYPE_CHECKING:
     from forethought.targets.endpoint import EndpointResponder
@@ -59,12 +59,7 @@ class TraceSampler:
         Raises:
             UpstreamError: No trial could be had at all.
         """
-        result = None
-        async with aclosing(self.votes(question)) as events:
-            async for event in events:
-                result = event.result
-        assert result is not None, "the last event of a vote has its result"
-        return result
+        return await result_of(self.votes(question))
 
     async def votes(self, question: Question) -> AsyncGenerator[VoteEvent, None]:
         """Vote on one question, event by event; closing the iterator closes the stream.

@@ -14,7 +14,7 @@ from forethought.errors import ConfigError, UpstreamError
 from forethought.targets.base import Response
 from forethought.targets.streaming import tokens_in
 from forethought.voting.base import Same, StoppingRule
-from forethought.voting.voted import Extract, RuleFor, Vote, VotedAnswer, VoteEvent, refuse_greedy, rule_for
+from forethought.voting.voted import Extract, RuleFor, Vote, VotedAnswer, VoteEvent, refuse_greedy, result_of, rule_for
 
 if TYPE_CHECKING:
     import httpx2
@@ -67,12 +67,7 @@ class ParallelSampler:
         Raises:
             UpstreamError: No answer could be had at all.
         """
-        result = None
-        async with aclosing(self.votes(question)) as events:
-            async for event in events:
-                result = event.result
-        assert result is not None, "the last event of a vote has its result"
-        return result
+        return await result_of(self.votes(question))
 
     async def votes(self, question: Question) -> AsyncGenerator[VoteEvent, None]:
         """Vote on one question, event by event; closing the iterator cancels what is in flight.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from math import exp
 
@@ -164,3 +165,22 @@ def refuse_greedy(responder: Responder) -> None:
 def mean_probability(response: Response) -> float:
     """A `Confidence`: the geometric mean of the tokens' probabilities; 1 where they are unknown."""
     return 1.0 if response.mean_logprob is None else min(1.0, exp(response.mean_logprob))
+
+
+async def result_of(
+    events: AsyncGenerator[VoteEvent, None], heard: Callable[[VoteEvent], None] | None = None
+) -> VotedAnswer:
+    """Follow a vote to its end.
+
+    Args:
+        events: Of one question's vote; closed at the end, and where the caller is cancelled.
+        heard: Called with each vote as it is counted.
+    """
+    result: VotedAnswer | None = None
+    async with aclosing(events):
+        async for event in events:
+            result = event.result
+            if result is None and heard is not None:
+                heard(event)
+    assert result is not None, "the last event of a vote has its result"
+    return result
