@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -197,3 +200,27 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     LlamaForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def streaming() -> ModuleType:
+    """The module of the streaming endpoint that targets, samplers and commands are tested with."""
+    spec = importlib.util.spec_from_file_location("sse_server", Path(__file__).parent / "targets" / "sse_server.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules["sse_server"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def sse(streaming: ModuleType) -> Iterator[Any]:
+    """A running streaming endpoint."""
+    with streaming.running() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def script(streaming: ModuleType) -> Any:
+    """What one request to it gets."""
+    return streaming.Script

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -20,17 +17,6 @@ from forethought.voting.responder import VotingResponder
 
 LOCAL = ("--target", "north", "--vote", "majority", "--vote-setting.cap", "3")
 PRICES = "prices = { input = 1, output = 2, cached_input = 0.5 }"
-
-
-@pytest.fixture(scope="module")
-def streaming():
-    """The streaming server that the targets are tested with."""
-    if "sse_server" not in sys.modules:
-        path = Path(__file__).parents[1] / "targets" / "sse_server.py"
-        spec = importlib.util.spec_from_file_location("sse_server", path)
-        module = sys.modules["sse_server"] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    return sys.modules["sse_server"]
 
 
 @pytest.fixture

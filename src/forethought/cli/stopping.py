@@ -59,7 +59,7 @@ def stopping(
     from forethought.voting import BayesVote, Samples, certify_price, fit_probe
     from forethought.voting.probe import default_layers
 
-    BayesVote(cap=cap)
+    BayesVote(cap=cap)  # refuses a cap that no plan can have before minutes of reading
     if not (0 < tolerance < 1 and 0 < delta < 1):
         raise ConfigError(f"tolerance and delta must lie in (0, 1), got {tolerance} and {delta}")
     recorded = Samples.read(Outcomes.read(samples or recorded_samples()), target)

@@ -22,7 +22,7 @@ CHUNK = 64
 
 @dataclass(frozen=True, eq=False)
 class Replayed:
-    """What happened to each of n questions, averaged over the orders replayed.
+    """What happened to each of n questions in the order of their answers.
 
     Attributes:
         samples: Answers drawn, shape (n,).
@@ -30,7 +30,7 @@ class Replayed:
         output_tokens: Shape (n,).
         input_tokens: Prompt tokens without a prefix cache: every answer pays for the prompt. Shape (n,).
         prompt_tokens: Prompt tokens where the prefix is computed once, shape (n,).
-        consensus: Share of orders in which the rule was convinced before its cap, shape (n,).
+        consensus: 1 where the rule was convinced, 0 where it stopped at its cap without being so, shape (n,).
     """
 
     samples: FloatArray
@@ -39,12 +39,6 @@ class Replayed:
     input_tokens: FloatArray
     prompt_tokens: FloatArray
     consensus: FloatArray
-
-    @classmethod
-    def mean(cls, parts: Sequence[Replayed]) -> Replayed:
-        """Average over orders."""
-        names = cls.__dataclass_fields__
-        return cls(**{name: np.mean([getattr(part, name) for part in parts], axis=0) for name in names})
 
 
 def replay(rules: StoppingRule | Sequence[StoppingRule], samples: Samples, same: Same | None = None) -> Replayed:
