@@ -53,8 +53,8 @@ def wrong(words: list[str]) -> str | None:
     if words[0] not in VERBS:
         return words[0]
     verb, chain = app[words[0]], " ".join(words[:1])
-    if words[0] == "models":
-        if words[1] not in ("fetch", "list"):
+    if words[0] in ("models", "keys"):
+        if words[1] not in {"models": ("fetch", "list"), "keys": ("create", "list", "revoke")}[words[0]]:
             return " ".join(words[:2])
         verb, chain = verb[words[1]], " ".join(words[:2])
     known = {name for argument in verb.assemble_argument_collection() for name in argument.names}

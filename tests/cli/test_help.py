@@ -7,7 +7,8 @@ import pytest
 
 from forethought.cli import VERBS, main
 
-EVERY = [[verb] for verb in VERBS if verb != "models"] + [["models", "fetch"], ["models", "list"]]
+EVERY = [[verb] for verb in VERBS if verb not in ("models", "keys")] + [["models", "fetch"], ["models", "list"]]
+EVERY += [["keys", each] for each in ("create", "list", "revoke")]
 
 
 def help_of(capsys, *words: str) -> str:

@@ -14,6 +14,7 @@ from forethought.errors import ConfigError, DataError
 from forethought.models import LanguageModel, load
 from forethought.targets import LocalResponder, Responder
 from forethought.targets.generation import _cache_keyword
+from forethought.targets.sampling import sample_key
 
 TEXTS = ["Hi", "What is the capital of France?", "a" * 70, "Name a plural.", "7", "Zürich?"]
 QUESTIONS = [Question.ask(text, group="g") for text in TEXTS]
@@ -69,6 +70,26 @@ def test_mean_logprob_is_that_of_one_forward(model: LanguageModel) -> None:
     with torch.inference_mode():
         logits = model.model(torch.tensor([model.render(QUESTIONS[1].messages)])).logits[0, -1]
     assert answer.mean_logprob == pytest.approx(float(logits.log_softmax(-1).max()), abs=1e-4)
+
+
+@pytest.mark.parametrize("policy", POLICIES.values(), ids=POLICIES)
+def test_a_streamed_answer_is_the_whole_one(model: LanguageModel, policy: DecodingPolicy) -> None:
+    local = responder(model, policy)
+    for question, prompt in zip(QUESTIONS, local.prompts(QUESTIONS), strict=True):
+        [whole] = local.respond([question], [2])
+        tokens = list(local.stream(prompt, sample_key(0, question.id, 2)))
+        text = model.tokenizer.decode([token.id for token in tokens], skip_special_tokens=True)
+        assert (text.partition("\n")[0] if policy.prompt == "few_shot" else text).strip() == whole.text
+        assert len(tokens) == whole.output_tokens
+        assert ["length", "stop"][tokens[-1].stop] == whole.finish
+        assert sum(token.logprob for token in tokens) / len(tokens) == pytest.approx(whole.mean_logprob, abs=1e-4)
+
+
+def test_a_streamed_answer_may_have_a_policy_of_its_own(model: LanguageModel) -> None:
+    local = responder(model, POLICIES["greedy"])
+    [prompt] = local.prompts(QUESTIONS[:1])
+    short = list(local.stream(prompt, b"key", replace(POLICIES["greedy"], max_tokens=3)))
+    assert [token.id for token in short] == [token.id for token in local.stream(prompt, b"key")][:3]
 
 
 def test_samples_and_seeds_differ(model: LanguageModel) -> None:

@@ -27,6 +27,8 @@ VERBS = (
     "stopping",
     "difficulty",
     "route",
+    "serve",
+    "keys",
     "report",
     "bench",
 )
@@ -38,7 +40,7 @@ app = App(
     help_format="markdown",
 )
 for _verb in VERBS:
-    app.command(f"forethought.cli.{_verb}:{'app' if _verb == 'models' else _verb}", name=_verb)
+    app.command(f"forethought.cli.{_verb}:{'app' if _verb in ('models', 'keys') else _verb}", name=_verb)
 
 
 @app.meta.default

@@ -54,7 +54,7 @@ def collect(
         json: Print one JSON object.
     """
     from forethought.data import default_examples, default_pool, default_questions
-    from forethought.outcomes import concat
+    from forethought.outcomes import by_group, concat
     from forethought.questions import read_questions
     from forethought.targets.pool import read_pool
 
@@ -135,14 +135,6 @@ def spread(questions: list[Question], limit: int | None, seed: int) -> list[Ques
         turn = turns[questions[index].group] = turns.get(questions[index].group, 0) + 1
         ranked.append((turn, int(index)))
     return [questions[index] for index in sorted(index for _, index in sorted(ranked, key=lambda r: r[0])[:limit])]
-
-
-def by_group(questions: Sequence[Question]) -> dict[str, list[Question]]:
-    """Questions by group, in order."""
-    groups: dict[str, list[Question]] = {}
-    for question in questions:
-        groups.setdefault(question.group, []).append(question)
-    return groups
 
 
 def parse_shard(text: str) -> tuple[int, int]:

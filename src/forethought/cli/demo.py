@@ -36,13 +36,14 @@ def demo(out: Path = Path("runs/demo"), *, questions: int = QUESTIONS, draws: in
         questions: How many of the committed questions.
         draws: Bootstrap draws behind every interval.
     """
-    from forethought.cli.collect import by_group, spread
+    from forethought.cli.collect import spread
     from forethought.cli.evaluate import run_evaluation
     from forethought.cli.fit import certificate_sentence, run_fit
     from forethought.cli.inputs import Inputs
     from forethought.cli.responders import Responders
     from forethought.cli.route import answer_one
     from forethought.data import default_examples, default_pool, default_questions
+    from forethought.outcomes import by_group
     from forethought.questions import read_questions, write_questions
     from forethought.router import FitConfig, Router
     from forethought.targets.pool import read_pool

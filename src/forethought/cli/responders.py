@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from forethought.core import Question, Target
 from forethought.errors import ConfigError
-from forethought.outcomes import normalised_text
 
 if TYPE_CHECKING:
     from forethought.models import LanguageModel
@@ -87,18 +86,3 @@ class Responders:
         if entry.model not in self._models:
             self._models[entry.model] = load(entry.model)
         return LocalResponder(self._models[entry.model], target, examples=self._examples, seed=self._seed)
-
-
-def closest_group(text: str, examples: Examples) -> str:
-    """The group whose solved questions share most of their words with a text; the first of equals.
-
-    Few-shot targets were recorded with examples of the question's own family, so a live question
-    without one borrows those that look most like it.
-    """
-    asked = set(normalised_text(text).split())
-
-    def likeness(group: str) -> float:
-        solved = [set(normalised_text(question.text).split()) for question in examples[group]]
-        return max((len(asked & words) / len(asked | words) for words in solved), default=0.0)
-
-    return max(examples, key=likeness, default="")

@@ -53,11 +53,11 @@ def route(
         explain: Show the decision and call no target.
         json: Print one JSON array.
     """
-    from forethought.cli.collect import by_group
-    from forethought.cli.responders import Responders, closest_group
+    from forethought.cli.responders import Responders
     from forethought.core import Question
     from forethought.data import default_examples, default_pool
     from forethought.errors import ConfigError
+    from forethought.outcomes import by_group, closest_group
     from forethought.questions import read_questions
     from forethought.targets.pool import read_pool
 

@@ -107,10 +107,10 @@ def local_target(name: str, pool: Path | None, examples: Path | None) -> LocalRe
     Raises:
         ConfigError: No such target, or one behind an endpoint, whose prefill cannot be read.
     """
-    from forethought.cli.collect import by_group
     from forethought.cli.responders import Responders
     from forethought.data import default_examples, recorded_samples
     from forethought.errors import ConfigError
+    from forethought.outcomes import by_group
     from forethought.questions import read_questions
     from forethought.targets import LocalResponder
     from forethought.targets.pool import read_pool

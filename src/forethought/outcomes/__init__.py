@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from forethought.outcomes.labels import mean_tokens as mean_tokens
     from forethought.outcomes.labels import pass_at_k as pass_at_k
     from forethought.outcomes.labels import success_rate as success_rate
+    from forethought.outcomes.solved import by_group as by_group
+    from forethought.outcomes.solved import closest_group as closest_group
     from forethought.outcomes.splits import components as components
     from forethought.outcomes.splits import folds as folds
     from forethought.outcomes.splits import hold_out_groups as hold_out_groups
@@ -67,6 +69,8 @@ __getattr__, __dir__, __all__ = attach(
         "Outcomes": "table",
         "SCHEMA": "table",
         "TextGrader": "graders",
+        "by_group": "solved",
+        "closest_group": "solved",
         "collect": "collect",
         "compare_difficulty": "difficulty",
         "components": "splits",

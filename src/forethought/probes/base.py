@@ -14,6 +14,8 @@ from forethought.registry import Registry
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
+    from forethought.probes.linear_scorer import Part
+
     Block: TypeAlias = NDArray[Any] | csr_matrix
 
 FloatArray: TypeAlias = NDArray[np.float64]
@@ -55,6 +57,34 @@ class Scorer(Protocol):
     def from_state(cls, meta: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
         """Rebuild a scorer from its state."""
         ...
+
+
+@runtime_checkable
+class Legible(Protocol):
+    """A scorer whose insides can be kept and looked at later, without the text that it scored."""
+
+    def log_odds(self, blocks: Sequence[Block]) -> FloatArray:
+        """Log-odds of success `(n, K)` before any calibration that stands apart from the head."""
+
+    def directions(self) -> list[Part]:
+        """What the head looks at: columns in falling order of weight, with the centre taken off before.
+
+        Returns:
+            One part a block, or a single one over all blocks side by side.
+        """
+
+
+def log_odds(scorer: Scorer, blocks: Sequence[Block]) -> FloatArray:
+    """Uncalibrated log-odds of success `(n, K)`; of a scorer that is not legible, those of its probabilities."""
+    if isinstance(scorer, Legible):
+        return scorer.log_odds(blocks)
+    return logit(scorer.predict_proba(blocks))
+
+
+def logit(p: FloatArray) -> FloatArray:
+    """Log-odds of probabilities, which are kept 1e-6 away from 0 and 1."""
+    p = np.clip(p, 1e-6, 1 - 1e-6)
+    return np.asarray(np.log(p / (1 - p)), dtype=np.float64)
 
 
 SCORERS: Registry[type[Scorer]] = Registry(

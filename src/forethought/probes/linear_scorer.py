@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forethought.errors import ArtifactError, FeatureError
-from forethought.probes.base import Arrays, FloatArray, Meta, check_blocks
+from forethought.probes.base import Arrays, FloatArray, Meta, check_blocks, logit
 
 if TYPE_CHECKING:
     from forethought.probes.base import Block
@@ -91,6 +91,15 @@ class LinearScorer:
             return np.clip(scores, 0.0, 1.0)
         return 0.5 + 0.5 * np.tanh(0.5 * scores)
 
+    def log_odds(self, blocks: Sequence[Block]) -> FloatArray:
+        """Log-odds of success `(n, K)` before the isotonic tables; an affine calibration is part of the weights."""
+        scores = self.logits(blocks)
+        return logit(scores) if self.link == "clip" else scores
+
+    def directions(self) -> list[Part]:
+        """Orthonormal directions of each block that move any score, strongest first."""
+        return [Part(part.centre, principal(part.weights)) for part in self.parts]
+
     def state(self) -> tuple[Meta, Arrays]:
         """JSON-able description and arrays; see `Scorer`."""
         arrays: Arrays = {"bias": self.bias}
@@ -124,6 +133,15 @@ class LinearScorer:
             raise ArtifactError(f"link must be one of {get_args(Link)}, got {self.link!r}")
         if self.tables and len(self.tables) != targets:
             raise ArtifactError(f"need no calibration table or one for each of {targets} targets")
+
+
+def principal(weights: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Left singular vectors `(d, rank)` of a map `(d, K)`, strongest first, the largest entry of each positive."""
+    left, strength, _ = np.linalg.svd(np.asarray(weights, dtype=np.float64), full_matrices=False)
+    kept: NDArray[np.float64] = left[:, strength > 1e-6 * max(float(strength.max(initial=0.0)), 1e-30)]
+    if kept.shape[1]:
+        kept = kept * np.sign(np.take_along_axis(kept, np.abs(kept).argmax(axis=0)[None], axis=0))
+    return kept
 
 
 def _single(values: NDArray[np.floating] | None) -> NDArray[np.float32] | None:

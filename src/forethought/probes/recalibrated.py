@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from forethought.probes.base import Arrays, FloatArray, Meta, Scorer, scorer_from_state
+from forethought.probes.base import Arrays, FloatArray, Legible, Meta, Scorer, log_odds, scorer_from_state
 
 if TYPE_CHECKING:
     from forethought.probes.base import Block
+    from forethought.probes.linear_scorer import Part
 
 
 class RecalibratedScorer:
@@ -38,6 +39,14 @@ class RecalibratedScorer:
         p = np.clip(self.inner.predict_proba(blocks), 1e-6, 1 - 1e-6)
         scores = np.log(p / (1 - p)) @ self.coef.T + self.intercept
         return np.asarray(0.5 + 0.5 * np.tanh(0.5 * scores))
+
+    def log_odds(self, blocks: Sequence[Block]) -> FloatArray:
+        """The inner scorer's log-odds `(n, K)`: a recalibration is fitted on these, never on another one's result."""
+        return log_odds(self.inner, blocks)
+
+    def directions(self) -> list[Part]:
+        """The inner scorer's; none where it does not tell."""
+        return self.inner.directions() if isinstance(self.inner, Legible) else []
 
     def state(self) -> tuple[Meta, Arrays]:
         """JSON-able description and arrays; see `Scorer`."""

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forethought.errors import ArtifactError, FeatureError
-from forethought.probes.base import Arrays, FloatArray, Meta
+from forethought.probes.base import Arrays, FloatArray, Meta, logit
+from forethought.probes.linear_scorer import Part, principal
 from forethought.probes.projection import Projection
 
 if TYPE_CHECKING:
@@ -52,14 +53,34 @@ class TrunkScorer:
         Raises:
             FeatureError: The blocks' widths do not add up to `n_features`, or a value is not finite.
         """
-        X = blocks[0] if len(blocks) == 1 else np.hstack(blocks)
-        if X.ndim != 2 or X.shape[1] != self.n_features:
-            raise FeatureError(f"trunk expects features of shape (n, {self.n_features}), got {X.shape}")
-        probability = self._mean_sigmoid(X)
+        probability = self._mean_sigmoid(self._side_by_side(blocks))
         if self._is_calibrated:
             clipped = np.clip(probability, 1e-7, 1 - 1e-7)
             probability = _sigmoid(self.scale * np.log(clipped / (1 - clipped)) + self.offset)
         return np.where(np.isnan(self.base_rate), probability, self.base_rate)
+
+    def log_odds(self, blocks: Sequence[Block]) -> FloatArray:
+        """Log-odds `(n, K)` of the networks' mean probability, before calibration."""
+        probability = self._mean_sigmoid(self._side_by_side(blocks))
+        return logit(np.where(np.isnan(self.base_rate), probability, self.base_rate))
+
+    def directions(self) -> list[Part]:
+        """The first layer's singular directions, over all blocks side by side.
+
+        They are ordered in the space of the projections, whose axes have unit variance: among raw features those of
+        least variance would come first, because the projections stretch them most.
+        """
+        first = principal(self.weights["weight1"])
+        centre = np.zeros(self.n_features)
+        columns = np.zeros((self.n_features, first.shape[1]))
+        row = 0
+        for projection in self.projections:
+            width = projection.components.shape[1]
+            read = slice(projection.start, projection.stop)
+            centre[read] = projection.centre
+            columns[read] += projection.components @ first[row : row + width]
+            row += width
+        return [Part(centre, columns)]
 
     def calibrated(self, scale: FloatArray, offset: FloatArray) -> Self:
         """Return the same trunk with Platt (or, with zero offsets, temperature) calibration.
@@ -96,6 +117,12 @@ class TrunkScorer:
             return cls(meta["n_features"], projections, weights, *rest)
         except KeyError as error:
             raise ArtifactError(f"trunk state lacks {error}; has {sorted(arrays)}") from None
+
+    def _side_by_side(self, blocks: Sequence[Block]) -> NDArray[Any]:
+        X: NDArray[Any] = blocks[0] if len(blocks) == 1 else np.hstack(blocks)
+        if X.ndim != 2 or X.shape[1] != self.n_features:
+            raise FeatureError(f"trunk expects features of shape (n, {self.n_features}), got {X.shape}")
+        return X
 
     @property
     def _is_calibrated(self) -> bool:

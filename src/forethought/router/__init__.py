@@ -16,6 +16,7 @@ __getattr__, __dir__, __all__ = attach(
         "Parts": "data",
         "PriceList": "costs",
         "Router": "router",
+        "Subspace": "subspace",
         "assemble": "data",
         "choose_features": "training",
         "expected_cost": "costs",
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from forethought.router.record import save_fit as save_fit
     from forethought.router.router import Heads as Heads
     from forethought.router.router import Router as Router
+    from forethought.router.subspace import Subspace as Subspace
     from forethought.router.training import Fit as Fit
     from forethought.router.training import choose_features as choose_features
     from forethought.router.training import fit_router as fit_router

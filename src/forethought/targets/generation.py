@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache as once
 from inspect import signature
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 
@@ -41,6 +41,20 @@ class Generated:
     finish: Literal["stop", "length"] = "length"
 
 
+class Token(NamedTuple):
+    """One token of an answer that is told as it grows.
+
+    Attributes:
+        id: In the vocabulary.
+        logprob: At temperature 1.
+        stop: Whether it ends the answer.
+    """
+
+    id: int
+    logprob: float
+    stop: bool
+
+
 class Generator:
     """Generates answers with one model under one policy.
 
@@ -70,6 +84,29 @@ class Generator:
         cache = copy_rows(cache, index, mask.shape[1] + self._policy.max_tokens)
         positions = torch.tensor([len(prompts[row].ids) for row in rows])
         return self._decode(_Rows(cache, mask[index], positions, logits[index], list(keys)))
+
+    @torch.inference_mode()
+    def stream(self, prompt: Prompt, key: bytes, policy: DecodingPolicy | None = None) -> Iterator[Token]:
+        """Answer one prompt token by token, as `generate` does: each is computed when it is asked for.
+
+        Args:
+            prompt: What is read.
+            key: Of the random stream.
+            policy: Temperature, nucleus and longest answer of this answer alone, by default the generator's own.
+        """
+        policy = policy or self._policy
+        logits, cache, mask = self.prefill([prompt])
+        first = torch.zeros(1, dtype=torch.long)
+        cache = copy_rows(cache, first, mask.shape[1] + policy.max_tokens)
+        rows = _Rows(cache, mask, torch.tensor([len(prompt.ids)]), logits, [key])
+        for step in range(policy.max_tokens):
+            chosen, logprobs = choose_tokens(rows.logits, policy, rows.keys, step)
+            token = int(chosen[0])
+            stop = self._stops(token)
+            yield Token(token, float(logprobs[0]), stop)
+            if stop or step + 1 == policy.max_tokens:
+                return
+            rows.advance(self._model.model, chosen)
 
     def prefill(self, prompts: Sequence[Prompt]) -> tuple[torch.Tensor, Any, torch.Tensor]:
         """Logits (prompts, vocabulary) after each prompt, the cache, and its padding mask (prompts, positions)."""

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from functools import lru_cache
 
-from forethought.core import Question, Target, content_hash
+from forethought.core import DecodingPolicy, Question, Target, content_hash
 from forethought.errors import ConfigError
 from forethought.models import LanguageModel
 from forethought.models.template import cut_middle
 from forethought.targets.base import Response, check_aligned
-from forethought.targets.generation import Generated, Generator, Prompt
+from forethought.targets.generation import Generated, Generator, Prompt, Token
 from forethought.targets.prompts import Examples, few_shot_prompt, pick_examples
 from forethought.targets.sampling import sample_key
 
@@ -76,6 +76,16 @@ class LocalResponder:
             keys = [sample_key(self.seed, questions[i].id, samples[i]) for i in batch]
             responses.update(zip(batch, self._answer([prompts[i] for i in batch], keys), strict=True))
         return [responses[i] for i in range(len(questions))]
+
+    def stream(self, prompt: Prompt, key: bytes, policy: DecodingPolicy | None = None) -> Iterator[Token]:
+        """Answer one prompt token by token; nothing is computed for an iterator that is asked for no more.
+
+        Args:
+            prompt: From `prompts`, or any other.
+            key: Of the random stream, as `sample_key` makes it.
+            policy: Temperature, nucleus and longest answer of this answer alone, by default the target's.
+        """
+        return self.generator.stream(prompt, key, policy)
 
     def prompts(self, questions: Sequence[Question]) -> list[Prompt]:
         """What the model reads of each question.

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -38,8 +38,42 @@ class _Prices(_Strict):
     cached_input: _NonNegative | None = None
 
 
+Feature = Literal["tools", "json", "images", "logprobs", "n"]
+"""What a request may ask of a target beyond a plain answer."""
+
+
+class VoteEntry(_Strict):
+    """How a target answers by voting.
+
+    Attributes:
+        rule: Name of a stopping rule.
+        setting: Its settings.
+        width: Answers drawn at once.
+        grader: Reads the answer to vote on out of a text.
+    """
+
+    rule: str
+    setting: dict[str, float | str] = {}
+    width: Annotated[int, Field(ge=1)] = 4
+    grader: str = "text"
+
+
 class PoolEntry(_Strict):
-    """One target of a pool file."""
+    """One target of a pool file.
+
+    Attributes:
+        name: What the pool calls it.
+        model: What its endpoint, or the local cache, calls the model.
+        prices: USD per million tokens, None where no cost is recorded.
+        policy: How the model is asked.
+        base_url: Up to and without `/chat/completions`; None for a local model.
+        api_key_env: Variable of the environment that holds its key.
+        features: What may be asked of it beyond a plain answer.
+        context: Longest prompt and answer together, tokens; None where unknown.
+        max_output: Longest answer where neither the request nor the policy says, tokens.
+        dear: Whether it counts towards a key's quota of dear targets.
+        vote: Stopping rule it answers by; None for plain answers.
+    """
 
     name: str = Field(min_length=1)
     model: str = Field(min_length=1)
@@ -47,6 +81,11 @@ class PoolEntry(_Strict):
     policy: DecodingPolicy = DecodingPolicy()
     base_url: str | None = None
     api_key_env: str | None = None
+    features: frozenset[Feature] = frozenset()
+    context: Annotated[int, Field(ge=1)] | None = None
+    max_output: Annotated[int, Field(ge=1)] = 4096
+    dear: bool = False
+    vote: VoteEntry | None = None
 
     @property
     def target(self) -> Target:
@@ -90,15 +129,32 @@ class Pool(_Strict):
         raise ConfigError(f"no target {name!r} in the pool; it has {', '.join(e.name for e in self.target)}")
 
 
+P = TypeVar("P", bound=Pool)
+
+
 def read_pool(path: Path | str) -> Pool:
     """Read a pool file.
 
     Raises:
         ConfigError: Not TOML, an unknown key, a value out of range, or two targets of one name.
     """
+    return parse_pool(path, Pool)
+
+
+def parse_pool(path: Path | str, kind: type[P], **overrides: Any) -> P:
+    """Read a file that describes a pool and maybe more.
+
+    Args:
+        path: TOML.
+        kind: What it describes.
+        overrides: Fields that win over the file.
+
+    Raises:
+        ConfigError: As in `read_pool`.
+    """
     try:
         raw = tomllib.loads(Path(path).read_text())
-        pool = Pool.model_validate(raw)
+        pool = kind.model_validate({**raw, **overrides})
     except FileNotFoundError:
         raise ConfigError(f"no pool file at {path}") from None
     except tomllib.TOMLDecodeError as error:

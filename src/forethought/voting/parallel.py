@@ -5,21 +5,32 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
-from forethought.core import Question
+from forethought.core import Question, Target
 from forethought.errors import ConfigError, UpstreamError
 from forethought.targets.base import Response
 from forethought.targets.streaming import tokens_in
 from forethought.voting.base import Same, StoppingRule
 from forethought.voting.voted import Extract, RuleFor, Vote, VotedAnswer, VoteEvent, refuse_greedy, result_of, rule_for
 
-if TYPE_CHECKING:
-    import httpx2
 
-    from forethought.targets.endpoint import EndpointResponder
+class StreamingResponder(Protocol):
+    """Streams the answers of one target, as `targets.EndpointResponder` does."""
+
+    target: Target
+
+    def open_client(self) -> AbstractAsyncContextManager[Any]:
+        """What several answers in one event loop share; entered with `async with`."""
+
+    def astream(self, question: Question, *, client: Any) -> AsyncGenerator[str | Response, None]:
+        """Answer once: each token's text, and last the whole answer; closing the iterator ends the answer.
+
+        Raises:
+            UpstreamError: No answer began.
+        """
 
 
 class ParallelSampler:
@@ -45,7 +56,7 @@ class ParallelSampler:
 
     def __init__(
         self,
-        endpoint: EndpointResponder,
+        endpoint: StreamingResponder,
         rule: StoppingRule | RuleFor,
         extract: Extract,
         *,
@@ -54,7 +65,7 @@ class ParallelSampler:
     ) -> None:
         if width < 1:
             raise ConfigError(f"width must be >= 1 answers in flight, got {width}")
-        refuse_greedy(endpoint)
+        refuse_greedy(endpoint.target)
         self.endpoint = endpoint
         self.rule = rule
         self.extract = extract
@@ -98,7 +109,7 @@ class ParallelSampler:
         result = vote.result(rounds)
         yield VoteEvent(len(vote.read), result.answer, result.verdict, result)
 
-    def _start(self, vote: Vote, flights: list[_Flight], client: httpx2.AsyncClient) -> None:
+    def _start(self, vote: Vote, flights: list[_Flight], client: Any) -> None:
         """Ask for as many more answers as may be ahead of the vote."""
         ahead = min(vote.rule.cap, vote.drawn + self.width)
         depth = 1 + (flights[vote.drawn - 1].depth if vote.drawn else 0)
@@ -115,7 +126,7 @@ class ParallelSampler:
 class _Flight:
     """One answer on its way; `depth` is the length of the longest chain of answers that waited for each other."""
 
-    def __init__(self, endpoint: EndpointResponder, question: Question, client: httpx2.AsyncClient, depth: int) -> None:
+    def __init__(self, endpoint: StreamingResponder, question: Question, client: Any, depth: int) -> None:
         self.depth = depth
         self.tokens = 0
         self.response: Response | None = None
@@ -123,7 +134,7 @@ class _Flight:
         self.started = self.ended = time.perf_counter()
         self.task = asyncio.create_task(self._run(endpoint, question, client))
 
-    async def _run(self, endpoint: EndpointResponder, question: Question, client: httpx2.AsyncClient) -> None:
+    async def _run(self, endpoint: StreamingResponder, question: Question, client: Any) -> None:
         try:
             async with aclosing(endpoint.astream(question, client=client)) as pieces:
                 async for piece in pieces:

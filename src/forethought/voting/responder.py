@@ -48,7 +48,7 @@ class VotingResponder:
     ) -> None:
         if wave < 1:
             raise ConfigError(f"wave must be >= 1 answers, got {wave}")
-        refuse_greedy(responder)
+        refuse_greedy(responder.target)
         self.responder = responder
         self.rule = rule
         self.extract = extract

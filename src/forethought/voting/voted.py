@@ -7,9 +7,9 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from math import exp
 
-from forethought.core import Question
+from forethought.core import Question, Target
 from forethought.errors import ConfigError
-from forethought.targets.base import Responder, Response
+from forethought.targets.base import Response
 from forethought.voting.base import Ballot, Poll, Same, StoppingRule, Verdict
 from forethought.voting.spent import Spent, spent_on
 
@@ -152,14 +152,14 @@ def rule_for(rule: StoppingRule | RuleFor) -> RuleFor:
     return lambda _: rule
 
 
-def refuse_greedy(responder: Responder) -> None:
+def refuse_greedy(target: Target) -> None:
     """Refuse a target whose answers would all be one.
 
     Raises:
         ConfigError: Its temperature is 0.
     """
-    if responder.target.policy.temperature == 0:
-        raise ConfigError(f"target {responder.target.name!r} is greedy: its votes would all be one answer")
+    if target.policy.temperature == 0:
+        raise ConfigError(f"target {target.name!r} is greedy: its votes would all be one answer")
 
 
 def mean_probability(response: Response) -> float:

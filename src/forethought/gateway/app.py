@@ -1,0 +1,96 @@
+"""The gateway as an ASGI application: four endpoints that carry the traffic, and Starlette for the rest."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from forethought.gateway.edge import ClientGone, parse_request, read_body, small_endpoints
+from forethought.gateway.exchange import CutShort, Exchange, Send, send_problem
+from forethought.gateway.problems import Problem
+from forethought.gateway.services import Services
+
+log = logging.getLogger(__name__)
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+
+PREFIX = "/v1"
+PATHS = ("/chat/completions", "/completions", "/responses", "/embeddings")
+"""What is answered by a target; below `/v1`."""
+
+
+class Gateway:
+    """The application.
+
+    The four endpoints are served before Starlette is asked: they carry the traffic, and need neither its routing
+    nor its request objects.
+
+    Args:
+        services: What the gateway is made of; whoever runs the application starts and closes them.
+    """
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+        self._paths = {f"{PREFIX}{path}": path for path in PATHS}
+        self._rest = small_endpoints(services)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, an ASGI application."""
+        path = self._paths.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
+        if path is None:
+            await self._rest(scope, receive, send)
+            return
+        try:
+            await self._answer(path, scope, receive, send)
+        except ClientGone:
+            return
+
+    async def _answer(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
+        services = self.services
+        try:
+            headers = dict(scope["headers"])
+            key = await services.keyring.authenticate(headers)
+            services.limiter.take(key)
+            raw = await read_body(scope, receive, services.config.limits)
+            request = parse_request(path, raw, key, headers)
+        except Problem as problem:
+            services.metrics.turned_away(path, problem.status)
+            await send_problem(problem, send)
+            return
+        services.metrics.active.inc()
+        try:
+            await _while_connected(Exchange(services, request), receive, send)
+        finally:
+            services.metrics.active.dec()
+
+
+async def _while_connected(exchange: Exchange, receive: Receive, send: Send) -> None:
+    """Serve until the client hangs up, which cancels what is done for it."""
+    task = asyncio.current_task()
+    assert task is not None
+    gone = False
+
+    async def watch() -> None:
+        nonlocal gone
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        gone = True
+        task.cancel()
+
+    watcher = asyncio.create_task(watch())
+    try:
+        await exchange.run(send)
+    except CutShort:
+        return  # without the end of the body, so that the server closes the connection
+    except asyncio.CancelledError:
+        if not gone:
+            raise
+    except Exception:
+        log.exception("request %s ended by an error of the gateway's own", exchange.request.id)
+        if not exchange.told:
+            await send_problem(Problem(500, "internal error", code="internal_error"), send)
+    finally:
+        watcher.cancel()

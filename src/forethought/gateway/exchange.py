@@ -1,0 +1,274 @@
+"""One request from its plan to its line in the ledger: admit, deliver, settle."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import to_json
+
+from forethought.gateway.base import Account, ClientRequest, Delivery, Key, Plan
+from forethought.gateway.disclosure import Headers, cost_comment, cost_header, decision_headers
+from forethought.gateway.ledger import BudgetSpent, Closing, LedgerLost, Opening, QuotaSpent
+from forethought.gateway.problems import Problem
+from forethought.gateway.upstreams import UpstreamFailure
+
+if TYPE_CHECKING:
+    from forethought.gateway.services import Services
+
+log = logging.getLogger(__name__)
+
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+"""ASGI's `send`."""
+
+CLIENT_GONE = 499
+"""Status in the ledger where the client hung up before it had one."""
+
+
+@dataclass(slots=True)
+class Exchange:
+    """A well-formed request while it is served.
+
+    A decision is on disk before money is spent on it, and its account before the client hears the end: a whole
+    answer, and the last event of a streamed one, are sent when what they cost is durable.
+
+    Attributes:
+        services: What the gateway is made of.
+        request: What is asked.
+        plan: What is done about it.
+        account: What it has cost so far.
+        day: Whose budget it counts in; empty until it is admitted, and where the ledger could not be written.
+        target: Who answers, once somebody does.
+        status: What the client was told, once it was.
+        settled: Whether the account has been handed to the ledger.
+        told: Whether a response has begun.
+    """
+
+    services: Services
+    request: ClientRequest
+    plan: Plan = field(default_factory=lambda: Plan(()))
+    account: Account = field(default_factory=Account)
+    started: float = field(default_factory=time.perf_counter)
+    day: str = ""
+    target: str | None = None
+    status: int = CLIENT_GONE
+    settled: bool = False
+    told: bool = False
+
+    async def run(self, send: Send) -> None:
+        """Serve the request; whatever happens, its account is settled once.
+
+        Raises:
+            CutShort: The answer broke off after the client had seen a part of it.
+        """
+        try:
+            await self._serve(send)
+        except Problem as problem:
+            self.status = problem.status
+            await self._settle()
+            await self._tell(problem, send)
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError) and not self.settled:
+                self.account.ending = "cancelled"
+            await asyncio.shield(self._settle())
+            raise
+
+    async def _serve(self, send: Send) -> None:
+        services = self.services
+        self.plan = await services.planner.plan(self.request)
+        await self._admit()
+        delivery = await services.executor.deliver(self.request, self.plan, self.account)
+        self.status, self.target = delivery.status, delivery.target
+        if delivery.target is not None and self.plan.conversation is not None:
+            services.planner.answered(self.plan, delivery.target)
+        if delivery.pieces is None:
+            await self._send_whole(delivery, send)
+        else:
+            await self._send_pieces(delivery, delivery.pieces, send)
+
+    async def _admit(self) -> None:
+        """Record the decision and reserve its cost; a spent quota is planned around, or told."""
+        key, dear = self.request.key, self.services.dear
+        if key.dear_share is not None and self.plan.targets and self.plan.targets[0] not in dear:
+            self._keep_off(dear)
+        try:
+            await self._open()
+        except QuotaSpent:
+            if self.plan.decision is None:
+                raise _quota(key) from None
+            self.plan = await self.services.planner.plan(self.request, excluded=dear)
+            await self._open()
+
+    def _keep_off(self, dear: frozenset[str]) -> None:
+        """Fall back to no dear target where none was paid for out of the key's quota."""
+        plan = self.plan
+        self.plan = Plan(
+            tuple(name for name in plan.targets if name not in dear),
+            plan.decision,
+            plan.reading,
+            plan.conversation,
+            plan.note,
+        )
+
+    async def _open(self) -> None:
+        key, opening = self.request.key, self._opening()
+        self.day = opening.day  # before it is written: a client that hangs up meanwhile is settled all the same
+        try:
+            await self.services.ledger.admit(opening)
+        except BudgetSpent:
+            self.day = ""
+            raise _budget(key) from None
+        except QuotaSpent:
+            self.day = ""
+            raise
+        except LedgerLost:
+            self.day = ""
+            self.services.metrics.ledger_lost()
+            if key.daily_budget is not None or key.dear_share is not None:
+                raise Problem(
+                    503,
+                    "the ledger cannot be written, and a key with a budget or quota is not served without it",
+                    code="ledger_unavailable",
+                    headers={"retry-after": "5"},
+                ) from None
+
+    def _opening(self) -> Opening:
+        request, plan, services = self.request, self.plan, self.services
+        budgeted = request.key.daily_budget is not None and bool(plan.targets)
+        return Opening(
+            id=request.id,
+            at=time.time(),
+            key=request.key,
+            path=request.path,
+            model=request.model,
+            stream=request.stream,
+            plan=plan,
+            reserve=services.executor.reserve(request, plan) if budgeted else 0,
+            dear=bool(plan.targets) and plan.targets[0] in services.dear,
+            text=services.text_of(request) if plan.decision is not None else None,
+        )
+
+    async def _send_whole(self, delivery: Delivery, send: Send) -> None:
+        await self._settle()
+        body = delivery.body or b""
+        head = [(b"content-length", str(len(body)).encode()), cost_header(self.account.cost)]
+        await send(self._start(delivery, head))
+        await send({"type": "http.response.body", "body": body})
+
+    async def _send_pieces(self, delivery: Delivery, pieces: AsyncGenerator[bytes, None], send: Send) -> None:
+        async with aclosing(pieces):
+            await send(self._start(delivery, [(b"cache-control", b"no-cache")]))
+            try:
+                async for piece in pieces:
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+            except UpstreamFailure as failure:
+                self.account.ending = "truncated"
+                await self._settle()
+                await send({"type": "http.response.body", "body": _cut(failure), "more_body": True})
+                raise CutShort from failure
+        await self._settle()
+        last = delivery.last
+        if self.plan.decision is not None:
+            last = cost_comment(self.account.cost) + last
+        await send({"type": "http.response.body", "body": last})
+
+    def _start(self, delivery: Delivery, more: Headers) -> dict[str, Any]:
+        self.told = True
+        given = [(name.encode(), value.encode()) for name, value in delivery.headers.items()]
+        kind = (b"content-type", delivery.content_type.encode())
+        headers = [kind, *more, *self._headers(), *given]
+        return {"type": "http.response.start", "status": delivery.status, "headers": headers}
+
+    def _headers(self) -> Headers:
+        recorded = (b"x-forethought-recorded", b"true" if self.day else b"false")
+        return [*decision_headers(self.request.id, self.plan, self.target), recorded]
+
+    async def _tell(self, problem: Problem, send: Send) -> None:
+        self.told = True
+        headers = self._headers() if self.day else []
+        await send_problem(problem, send, [*headers, cost_header(self.account.cost)] if headers else [])
+
+    async def _settle(self) -> None:
+        """Write how it ended, once; where that fails, the loss is counted and the client is served."""
+        if self.settled:
+            return
+        self.settled = True
+        seconds = time.perf_counter() - self.started
+        self.services.metrics.observe(self.request, self.plan, self.account, self.status, self.target, seconds)
+        if not self.day:
+            return
+        try:
+            await self.services.ledger.settle(self._closing(seconds))
+        except LedgerLost:
+            self.day = ""
+            self.services.metrics.ledger_lost()
+
+    def _closing(self, seconds: float) -> Closing:
+        return Closing(
+            id=self.request.id,
+            at=time.time(),
+            key=self.request.key,
+            ending=self.account.ending,
+            status=self.status,
+            target=self.target,
+            attempts=tuple(self.account.attempts),
+            seconds=seconds,
+            admitted=self.day,
+        )
+
+
+class CutShort(Exception):  # noqa: N818 - it ends a connection, nobody handles it as an error
+    """An answer broke off after its beginning had been sent: the connection must not end as a success does."""
+
+
+async def send_problem(problem: Problem, send: Send, more: Headers | None = None) -> None:
+    """Tell a client why its request ends."""
+    body = problem.body
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        *((name.encode(), value.encode()) for name, value in problem.headers.items()),
+        *(more or []),
+    ]
+    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _cut(failure: UpstreamFailure) -> bytes:
+    error = {
+        "message": f"the answer broke off: {failure}",
+        "type": "server_error",
+        "param": None,
+        "code": "stream_truncated",
+    }
+    return b"data: " + to_json({"error": error}) + b"\n\n"
+
+
+def _budget(key: Key) -> Problem:
+    return Problem(
+        429,
+        f"key {key.id!r} has spent its budget of the day, or what is left is less than this may cost",
+        code="budget_exhausted",
+        headers={"retry-after": str(_seconds_to_midnight())},
+    )
+
+
+def _quota(key: Key) -> Problem:
+    return Problem(
+        429,
+        f"key {key.id!r} may send at most {key.dear_share:g} of a day's requests to dear targets",
+        code="quota_exhausted",
+        headers={"retry-after": str(_seconds_to_midnight())},
+    )
+
+
+def _seconds_to_midnight() -> int:
+    now = datetime.now(UTC)
+    midnight = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+    return max(1, int((midnight - now).total_seconds()))

@@ -1,0 +1,123 @@
+"""Where a ledger is kept: what its URL means, and how to connect to it."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.engine.interfaces import Dialect
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+from forethought.errors import ConfigError
+from forethought.gateway.ledger.connection import Connection, why
+from forethought.gateway.ledger.errors import LedgerLost
+
+BUSY_SECONDS = 5.0
+"""How long a connection waits for another process's transaction, or for a server's answer to a connection."""
+
+_STYLES: dict[str, tuple[str, str]] = {"sqlite": ("pysqlite", "qmark"), "postgresql": ("psycopg", "format")}
+_PRAGMAS = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    "PRAGMA cache_size=-16384",
+    "PRAGMA wal_autocheckpoint=2000",
+)
+_SETTINGS = ("SET lock_timeout = '5s'", "SET idle_in_transaction_session_timeout = '30s'")
+"""So that a process that hangs in a transaction stops the others for a while only."""
+
+
+class Database:
+    """A SQLite file or a PostgreSQL database.
+
+    Args:
+        url: As SQLAlchemy writes it: `sqlite:///path` or `postgresql+psycopg://user@host/name`.
+
+    Raises:
+        ConfigError: Another kind of URL, no file in it, or a missing driver.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = _parsed(url)
+        self.backend = self.url.get_backend_name()
+        self.driver = _driver(self.url)
+        style: Any = _STYLES[self.backend][1]
+        self.dialect: Dialect = self.url.get_dialect()(dbapi=self.driver, paramstyle=style)  # type: ignore[call-arg]
+
+    def connect(self) -> Connection:
+        """A new connection.
+
+        Raises:
+            LedgerLost: Nobody answers, no permission, or not a database.
+        """
+        try:
+            return self._connect_sqlite() if self.backend == "sqlite" else self._connect_postgresql()
+        except self.driver.Error as error:
+            raise LedgerLost(f"no connection to {self}: {why(error)}") from None
+        except OSError as error:
+            raise LedgerLost(f"no connection to {self}: {error.strerror}") from None
+
+    def __str__(self) -> str:
+        if self.backend == "sqlite":
+            return f"the ledger {self.url.database}"
+        return f"the ledger {self.url.database} at {self.url.host or self.url.query.get('host', 'localhost')}"
+
+    def _connect_sqlite(self) -> Connection:
+        path = Path(str(self.url.database))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite's own files take over who may read it
+        raw = self.dialect.connect(
+            str(path), timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
+        )
+        connection = Connection(raw, self.backend, self.driver)
+        try:
+            for pragma in _PRAGMAS:
+                _patiently(connection, pragma)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _connect_postgresql(self) -> Connection:
+        words, options = self.dialect.create_connect_args(self.url)
+        limits = {"connect_timeout": int(BUSY_SECONDS), "tcp_user_timeout": int(2000 * BUSY_SECONDS)}
+        raw = self.dialect.connect(*words, **{**limits, **options}, autocommit=True, prepare_threshold=2)
+        connection = Connection(raw, self.backend, self.driver)
+        for setting in _SETTINGS:
+            connection.run(setting)
+        return connection
+
+
+def _patiently(connection: Connection, pragma: str) -> None:
+    """Run a pragma; the change to WAL does not wait for a lock by itself."""
+    until = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.rows(pragma)
+            return
+        except connection.driver.OperationalError as error:
+            if not error.sqlite_errorname.startswith("SQLITE_BUSY") or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+
+
+def _parsed(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise ConfigError("ledger must be a URL such as sqlite:///ledger.sqlite, got something else") from None
+    kind, _, driver = parsed.drivername.partition("+")
+    if kind not in _STYLES or driver not in ("", _STYLES[kind][0]):
+        raise ConfigError(f"ledger must be sqlite:/// or postgresql+psycopg://, got {parsed.drivername}://")
+    if kind == "sqlite" and parsed.database in (None, "", ":memory:"):
+        raise ConfigError("ledger must name a file, such as sqlite:///ledger.sqlite: it must outlive the process")
+    return parsed.set(drivername=f"{kind}+{_STYLES[kind][0]}")
+
+
+def _driver(url: URL) -> Any:
+    try:
+        return url.get_dialect().import_dbapi()
+    except (ImportError, NoSuchModuleError) as error:
+        raise ConfigError(f"{url.drivername}:// needs a driver that is not installed: {error}") from None

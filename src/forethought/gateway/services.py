@@ -1,0 +1,148 @@
+"""What a gateway is made of, started in order and closed in the other."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from forethought.errors import ConfigError
+from forethought.gateway.base import ClientRequest
+from forethought.gateway.config import GatewayConfig
+from forethought.gateway.edge import Keyring, Metrics, RateLimiter
+from forethought.gateway.execution import Executor, upstreams_of
+from forethought.gateway.ledger import Ledger, LedgerLost
+from forethought.gateway.routing import Planner, RouterHost, routed_text
+from forethought.gateway.upstreams import Failover, Upstream
+
+if TYPE_CHECKING:
+    from forethought.activations import Encoder
+
+log = logging.getLogger(__name__)
+
+SECONDS_BETWEEN_LOOKS = 2.0
+"""How often the router's artifact is looked at for a change."""
+
+SECONDS_BETWEEN_SWEEPS = 3600.0
+"""How often what is past its retention is deleted."""
+
+
+@dataclass(slots=True)
+class Services:
+    """Everything that a request passes, made from one configuration.
+
+    Args:
+        config: The gateway's file.
+        loopback: Whether only this machine can reach the gateway, so that it may serve without keys.
+        encoder: Reads prompts instead of the encoder that the router's manifest names.
+    """
+
+    config: GatewayConfig
+    loopback: bool = True
+    encoder: Encoder | None = None
+    ledger: Ledger = field(init=False)
+    metrics: Metrics = field(init=False)
+    keyring: Keyring = field(init=False)
+    limiter: RateLimiter = field(init=False)
+    host: RouterHost | None = field(init=False)
+    planner: Planner = field(init=False)
+    upstreams: dict[str, Upstream] = field(init=False)
+    executor: Executor = field(init=False)
+    dear: frozenset[str] = field(init=False)
+    draining: bool = False
+    _background: list[asyncio.Task[None]] = field(init=False, default_factory=list)
+
+    def __post_init__(self) -> None:
+        config = self.config
+        self.ledger = Ledger(config.ledger)
+        self.metrics = Metrics()
+        self.keyring = Keyring(self.ledger.key, self.ledger.any_key, loopback=self.loopback)
+        self.limiter = RateLimiter()
+        self.host = None
+        if config.router is not None:
+            self.host = RouterHost(config.router, config.prices, config.encoder.price, encoder=self.encoder)
+        self.planner = Planner(
+            config, self.host, kept_target=self.ledger.kept_target, on_fallback=self.metrics.fell_back
+        )
+        self.upstreams = upstreams_of(config)
+        failover = Failover(config.timeouts, config.retries, config.breaker)
+        self.executor = Executor(config, self.upstreams, failover)
+        self.metrics.watch(failover.states, self._artifact)
+        self.dear = frozenset(entry.name for entry in config.target if entry.dear)
+
+    async def start(self) -> None:
+        """Open the ledger, load the router, and begin the background work.
+
+        Raises:
+            ConfigError: Reachable from elsewhere without an admin key, or a setting that cannot be followed.
+            ArtifactError: The ledger or the router cannot be read.
+            FeatureError: The installed encoder is not the router's.
+        """
+        await self.ledger.start()
+        try:
+            await self._check_exposure()
+            if self.host is not None:
+                await self.host.start()
+        except BaseException:
+            await self.close()
+            raise
+        self._background.append(asyncio.create_task(self._sweep()))
+        if self.host is not None:
+            self._background.append(asyncio.create_task(self._watch(self.host)))
+
+    async def close(self) -> None:
+        """End the background work, close every connection, and write what is waiting."""
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        for upstream in self.upstreams.values():
+            await upstream.aclose()
+        if self.host is not None:
+            self.host.close()
+        await self.ledger.close()
+
+    def ready(self) -> dict[str, bool]:
+        """What must be well for requests to be served, by name."""
+        return {"ledger": self.ledger.ready(), "serving": not self.draining}
+
+    def text_of(self, request: ClientRequest) -> str | None:
+        """The routed part of a prompt, where its owner opted in to its being kept."""
+        return routed_text(request) if self.config.retention.text else None
+
+    async def reload(self) -> bool:
+        """Take up a changed router artifact; whether there was one."""
+        if self.host is None:
+            return False
+        changed = await self.host.reload_if_changed()
+        if changed:
+            self.metrics.reloaded()
+            log.info("router %s is being served", self.host.current.artifact)
+        return changed
+
+    def _artifact(self) -> str | None:
+        return None if self.host is None else self.host.current.artifact
+
+    async def _check_exposure(self) -> None:
+        if self.loopback:
+            return
+        keys = await self.ledger.keys()
+        if not any(key["scope"] == "admin" and key["revoked_at"] is None for key in keys):
+            raise ConfigError(
+                "no admin key exists, and a gateway that other machines can reach needs one: "
+                "make it with `forethought keys create NAME --scope admin`"
+            )
+
+    async def _watch(self, host: RouterHost) -> None:
+        while True:
+            await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
+            await self.reload()
+
+    async def _sweep(self) -> None:
+        while True:
+            try:
+                await self.ledger.forget_before(time.time() - self.config.retention.days * 86400)
+            except LedgerLost:
+                log.warning("what is past its retention could not be deleted; the next sweep tries again")
+            await asyncio.sleep(SECONDS_BETWEEN_SWEEPS)

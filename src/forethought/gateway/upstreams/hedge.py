@@ -1,0 +1,45 @@
+"""Hedging: a second upstream asked beside one that is slow to begin (Dean and Barroso, The tail at scale, 2013)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
+
+from forethought.gateway.base import Delivery
+
+Asking = Coroutine[Any, Any, Delivery | None]
+"""An attempt under way, None where it failed."""
+
+
+async def hedged(first: Asking, spare: Callable[[], Asking | None], after: float) -> Delivery | None:
+    """The answer that begins first; the other is cancelled. None where neither begins.
+
+    Args:
+        first: The attempt that is made anyway.
+        spare: Makes the attempt to start beside it, None where there is none.
+        after: Seconds of silence until then.
+    """
+    running = {asyncio.create_task(first)}
+    try:
+        done, _ = await asyncio.wait(running, timeout=after)
+        if not done and (second := spare()) is not None:
+            running.add(asyncio.create_task(second))
+        while running:
+            done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                running.discard(task)
+                if (delivery := task.result()) is not None:
+                    return delivery
+        return None
+    finally:
+        await _drop(running)
+
+
+async def _drop(tasks: Iterable[asyncio.Task[Delivery | None]]) -> None:
+    """End attempts that lost, also one that began in the same instant as the winner."""
+    for task in tasks:
+        task.cancel()
+    for lost in await asyncio.gather(*tasks, return_exceptions=True):
+        if isinstance(lost, Delivery) and lost.pieces is not None:
+            await lost.pieces.aclose()
