@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import sqlite3
+import threading
 import time
 
 import pytest
@@ -227,3 +228,26 @@ def test_a_changed_router_is_taken_up_while_requests_run(routed, router_folder, 
     finally:
         fitted.router.manifest = manifest
         fitted.router.save(router_folder)
+
+
+def test_an_account_that_could_not_be_written_is_written_once_the_ledger_is_back(
+    gateway, provider, target, ledger_file
+):
+    gate = gateway(target=[target("slow", provider, "ok+wait-0.5")])
+    connection = sqlite3.connect(ledger_file)
+
+    def rename(name, to):
+        connection.execute(f"ALTER TABLE {name} RENAME TO {to}")
+        connection.commit()
+
+    asking = threading.Thread(target=lambda: answers.append(gate.chat("slow")))
+    answers = []
+    asking.start()
+    assert provider.wait_until(lambda: len(provider.requests) == 1)
+    rename("attempts", "elsewhere")
+    asking.join()
+    assert (answers[0].status, answers[0].headers["x-forethought-recorded"]) == (200, "false")
+    rename("elsewhere", "attempts")
+    connection.close()
+    id = answers[0].headers["x-forethought-decision"]
+    assert provider.wait_until(lambda: gate.ask(f"/decisions/{id}").json["ending"] == "ok", 5)

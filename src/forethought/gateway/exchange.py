@@ -195,7 +195,7 @@ class Exchange:
         await send_problem(problem, send, [*headers, cost_header(self.account.cost)] if headers else [])
 
     async def _settle(self) -> None:
-        """Write how it ended, once; where that fails, the loss is counted and the client is served."""
+        """Write how it ended, once; where that fails the client is served, and the account waits for the ledger."""
         if self.settled:
             return
         self.settled = True
@@ -203,11 +203,13 @@ class Exchange:
         self.services.metrics.observe(self.request, self.plan, self.account, self.status, self.target, seconds)
         if not self.day:
             return
+        closing = self._closing(seconds)
         try:
-            await self.services.ledger.settle(self._closing(seconds))
+            await self.services.ledger.settle(closing)
         except LedgerLost:
             self.day = ""
             self.services.metrics.ledger_lost()
+            self.services.settle_later(closing)
 
     def _closing(self, seconds: float) -> Closing:
         return Closing(

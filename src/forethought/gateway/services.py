@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from forethought.gateway.base import ClientRequest
 from forethought.gateway.config import GatewayConfig
 from forethought.gateway.edge import Keyring, Metrics, RateLimiter
 from forethought.gateway.execution import Executor, upstreams_of
-from forethought.gateway.ledger import Ledger, LedgerLost
+from forethought.gateway.ledger import Closing, Ledger, LedgerLost
 from forethought.gateway.routing import Planner, RouterHost, routed_text
 from forethought.gateway.upstreams import Failover, Upstream
 
@@ -27,6 +28,13 @@ SECONDS_BETWEEN_LOOKS = 2.0
 
 SECONDS_BETWEEN_SWEEPS = 3600.0
 """How often what is past its retention is deleted."""
+
+
+SECONDS_BETWEEN_TRIES = 1.0
+"""How often the ledger is asked again to take accounts that it could not."""
+
+MOST_UNSETTLED = 10_000
+"""Accounts that wait for the ledger; the oldest is given up for one more."""
 
 
 @dataclass(slots=True)
@@ -52,6 +60,7 @@ class Services:
     executor: Executor = field(init=False)
     dear: frozenset[str] = field(init=False)
     draining: bool = False
+    _unsettled: deque[Closing] = field(init=False, default_factory=lambda: deque(maxlen=MOST_UNSETTLED))
     _background: list[asyncio.Task[None]] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
@@ -88,7 +97,7 @@ class Services:
         except BaseException:
             await self.close()
             raise
-        self._background.append(asyncio.create_task(self._sweep()))
+        self._background += [asyncio.create_task(self._sweep()), asyncio.create_task(self._catch_up())]
         if self.host is not None:
             self._background.append(asyncio.create_task(self._watch(self.host)))
 
@@ -101,6 +110,7 @@ class Services:
             await upstream.aclose()
         if self.host is not None:
             self.host.close()
+        await self._settle_late()
         await self.ledger.close()
 
     def ready(self) -> dict[str, bool]:
@@ -110,6 +120,10 @@ class Services:
     def text_of(self, request: ClientRequest) -> str | None:
         """The routed part of a prompt, where its owner opted in to its being kept."""
         return routed_text(request) if self.config.retention.text else None
+
+    def settle_later(self, closing: Closing) -> None:
+        """Keep the account of a request that was answered until the ledger takes it."""
+        self._unsettled.append(closing)
 
     async def reload(self) -> bool:
         """Take up a changed router artifact; whether there was one."""
@@ -138,6 +152,20 @@ class Services:
         while True:
             await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
             await self.reload()
+
+    async def _catch_up(self) -> None:
+        while True:
+            await asyncio.sleep(SECONDS_BETWEEN_TRIES)
+            await self._settle_late()
+
+    async def _settle_late(self) -> None:
+        while self._unsettled:
+            closing = self._unsettled.popleft()
+            try:
+                await self.ledger.settle(closing)
+            except LedgerLost:
+                self._unsettled.appendleft(closing)
+                return
 
     async def _sweep(self) -> None:
         while True:

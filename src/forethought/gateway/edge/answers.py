@@ -22,6 +22,9 @@ def _list(items: dict[str, Any]) -> dict[str, Any]:
 
 ERROR = _object(error=_object(message=_TEXT, type=_TEXT, param=_MAYBE_TEXT, code=_MAYBE_TEXT))
 
+EVENT = {"type": "object", "required": ["data"], "properties": {"data": _TEXT, "event": _TEXT}}
+"""One event of a stream, as tools read it."""
+
 MODEL = _object(id=_TEXT, object={"const": "model"}, created={"type": "integer"}, owned_by=_TEXT)
 
 MODELS = _object(object={"const": "list"}, data=_list(MODEL))

@@ -78,7 +78,12 @@ def _is_texts(value: Any) -> bool:
 
 
 def _is_tokens(value: Any) -> bool:
-    return type(value) is list and bool(value) and all(type(item) is int and 0 <= item < 2**31 for item in value)
+    return type(value) is list and bool(value) and all(map(_is_token, value))
+
+
+def _is_token(value: Any) -> bool:
+    whole = type(value) is int or (type(value) is float and value.is_integer())
+    return whole and 0 <= value < 2**31
 
 
 def _is_prompt(value: Any) -> bool:

@@ -47,7 +47,7 @@ def small_endpoints(services: Services) -> Starlette:
     """
     small = _Small(services)
     get, post = ["GET"], ["POST"]
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/healthz", small.health, methods=get),
             Route("/readyz", small.ready, methods=get),
@@ -69,6 +69,8 @@ def small_endpoints(services: Services) -> Starlette:
             Exception: _defect,
         },
     )
+    app.router.redirect_slashes = False  # it would send clients, with their keys, wherever the Host header says
+    return app
 
 
 class _Small:

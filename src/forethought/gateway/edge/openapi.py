@@ -10,6 +10,7 @@ from forethought.gateway.edge.answers import (
     CSRF,
     DECISION,
     ERROR,
+    EVENT,
     FEEDBACK,
     FEEDBACK_GIVEN,
     HEADERS,
@@ -103,7 +104,7 @@ def _answered_paths() -> dict[str, Any]:
         operation = _operation(f"Answer by {path}.", {"type": "object"}, [*_ANY, *more], request_schema(path))
         well = operation["responses"]["200"]
         well["headers"] = HEADERS
-        well["content"]["text/event-stream"] = {"schema": {"type": "string"}}
+        well["content"]["text/event-stream"] = {"schema": EVENT}
         operation["parameters"] = [_CONVERSATION]
         paths[f"/v1{path}"] = {"post": operation}
     return paths

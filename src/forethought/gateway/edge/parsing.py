@@ -108,7 +108,14 @@ def _check_fields(path: str, body: dict[str, Any]) -> None:
         if field is None:
             _check_unread(name, fields)
         elif value is not None and not field.accepts(value):
-            raise _wrong(name, field, value)
+            body[name] = _as_integer(name, field, value)
+
+
+def _as_integer(name: str, field: Field, value: Any) -> int:
+    """An integer that was written as 5.0, which JSON Schema counts as one too."""
+    if type(value) is float and value.is_integer() and field.accepts(int(value)):
+        return int(value)
+    raise _wrong(name, field, value)
 
 
 def _check_unread(name: str, fields: Mapping[str, Field]) -> None:

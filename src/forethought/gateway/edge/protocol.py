@@ -22,6 +22,11 @@ MOST_HEADERS = 200
 MOST_WAITING = 16
 """Requests that may wait on one connection behind the one that is answered."""
 
+MOST_PIECES = 4096
+LEAST_PIECE = 16
+"""Pieces that a body may come in, or more if they hold so many bytes on average: each costs a callback, and three
+million chunks of one byte would hold up everybody else for seconds."""
+
 LINGER = 2.0
 """Seconds in which a client may read why it was turned away before its connection is reset."""
 
@@ -48,6 +53,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._deaf = False
         self._head_open = False
         self._fed_head = False
+        self._pieces = 0
+        self._taken = 0
         self._dry = 0  # bytes since a head ended or a piece of a body came
         self._fed = False
         self._problem: Problem | None = None
@@ -103,6 +110,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._problem = problem
             raise _TurnedAwayError
         super().on_headers_complete()
+        self._pieces = self._taken = 0
         self.headers = []  # what trailers add must not reach the application's
         if self.parser.should_upgrade():
             self.cycle.keep_alive = False
@@ -111,6 +119,11 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """A piece of the body came."""
         self._fed = True
+        self._pieces += 1
+        self._taken += len(body)
+        if self._pieces > MOST_PIECES and self._taken < LEAST_PIECE * self._pieces:
+            self._problem = _invalid("the body comes in too many too small pieces")
+            raise _TurnedAwayError
         super().on_body(body)
 
     def on_response_complete(self) -> None:

@@ -27,7 +27,7 @@ class Connection:
         self.backend = backend
         self.driver = driver
         self._cursor = raw.cursor()
-        self._begin = "BEGIN IMMEDIATE" if backend == "sqlite" else "BEGIN"
+        self._durable = True
         self._in_doubt = False
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
@@ -56,10 +56,16 @@ class Connection:
         return done.fetchall() if done.description else []
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Commit what is done within, or nothing of it. SQLite is locked for other writers from the start."""
+    def transaction(self, *, durable: bool = True) -> Iterator[None]:
+        """Commit what is done within, or nothing of it. SQLite is locked for other writers from the start.
+
+        Args:
+            durable: Whether SQLite waits for the disk. What it does not wait for survives the end of this process
+                all the same and is seen by others at once; a loss of power may undo it until the next commit that
+                waits. PostgreSQL, which can end without this process, always waits.
+        """
         self._in_doubt = False
-        self._cursor.execute(self._begin)
+        self._begin(durable)
         try:
             yield
             self._in_doubt = True
@@ -69,6 +75,15 @@ class Connection:
             with suppress(self.driver.Error):
                 self._cursor.execute("ROLLBACK")
             raise
+
+    def _begin(self, durable: bool) -> None:
+        if self.backend == "postgresql":
+            self._cursor.execute("BEGIN")
+            return
+        if durable is not self._durable:
+            self._cursor.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+            self._durable = durable
+        self._cursor.execute("BEGIN IMMEDIATE")
 
     def lost(self, error: BaseException) -> bool:
         """Whether an error says that the database cannot be used, rather than that a value is wrong."""

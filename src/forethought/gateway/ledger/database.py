@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,10 @@ class Database:
     def _connect_sqlite(self) -> Connection:
         path = Path(str(self.url.database))
         path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite's own files take over who may read it
+        # Made for its owner alone, as SQLite's own files then are; and never opened here where it exists: closing any
+        # descriptor of the file drops SQLite's locks on it, and the next process to leave would delete the log.
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         raw = self.dialect.connect(
             str(path), timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
         )

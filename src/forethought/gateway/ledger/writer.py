@@ -136,13 +136,17 @@ class Writer:
             entry.error = LedgerLost(str(error))
 
     def _transact(self, group: Sequence[Entry]) -> None:
-        """Write a group in one transaction; once more where the connection had been lost while nobody looked."""
+        """Write a group in one transaction; once more where the connection had been lost while nobody looked.
+
+        Beginnings alone do not wait for the disk: the money that follows them is told to nobody before the end of
+        the request, which waits, and takes them along.
+        """
         for again in (False, True):
             if self._connection is None:
                 self._connection = self._database.connect()
             connection = self._connection
             try:
-                with connection.transaction():
+                with connection.transaction(durable=not all(isinstance(entry.work, Opening) for entry in group)):
                     self._apply(connection, group)
                 return
             except self._database.driver.Error:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from forethought.core import Prices, Question
+from forethought.gateway.routing.embedded import encoder_of
 from forethought.gateway.routing.reading import bounded, characters_read
 from forethought.probes.base import log_odds
 from forethought.router import PriceList, Router, Subspace
@@ -78,7 +79,7 @@ class LoadedRouter:
         bare = Router.load(path)
         if encoder is None and earlier is not None and _encoder_of(bare) == _encoder_of(earlier.router):
             encoder = earlier.encoder
-        encoder = encoder or bare.encoder
+        encoder = encoder or encoder_of(bare)
         heads = bare.heads
         known = {name: prices.get(name, Prices(0.0, 0.0)) for name in heads.names}
         priced = PriceList.of(heads.names, known, encoder_price)
