@@ -213,11 +213,16 @@ class Connection(asyncio.Protocol):
             received.answered = True
             self.transport.write(_reply(200, {"object": "list", "data": [{"id": "ok", "object": "model"}]}))
             return
-        received.body = json.loads(received.raw)
-        received.behaviour = self.provider.behaviour_of(received.model)
+        try:
+            received.body = json.loads(received.raw)
+            received.behaviour = self.provider.behaviour_of(received.model)
+            answer = Answer(received)
+        except (ValueError, TypeError, AttributeError, LookupError, OverflowError):
+            self.transport.write(_reply(400, _error("The request is not understood.", "invalid_request_error", None)))
+            received.answered = True
+            return
         if self.provider.log:
             self.provider.requests.append(received)
-        answer = Answer(received)
         if answer.at_once is not None:
             received.answered = True
             self.transport.write(answer.at_once)

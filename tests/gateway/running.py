@@ -16,6 +16,7 @@ from typing import Any
 from forethought.gateway import GatewayConfig, Services, serve
 from forethought.gateway.base import Key
 from forethought.gateway.keys import new_key
+from forethought.gateway.serve import bind
 
 
 @dataclass
@@ -82,8 +83,7 @@ class Running:
 
 @contextlib.contextmanager
 def running(config: GatewayConfig, *, loopback: bool = True, encoder: Any = None) -> Iterator[Running]:
-    listening = socket.socket()
-    listening.bind(("127.0.0.1", 0))
+    listening = bind("127.0.0.1", 0)
     ready, box = threading.Event(), {}
 
     async def main() -> None:

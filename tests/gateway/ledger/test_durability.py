@@ -76,17 +76,28 @@ def test_nothing_acknowledged_is_lost_by_200_kills(ledger_url, child, records, q
     assert acknowledged > 20 * ALL_POINTS
 
 
-def test_a_log_cut_at_any_byte_opens_and_holds_a_beginning(tmp_path, child, records):
+def test_a_log_cut_at_any_byte_opens_and_holds_a_beginning(tmp_path, records):
     """After a loss of power the end of the log may be missing: what is left is whole and in order."""
     source = tmp_path / "ledger.sqlite"
-    killed(child, f"sqlite:///{source}", 0.2)
-    every = held(copy(source, tmp_path / "whole", None))
-    length = source.with_name("ledger.sqlite-wal").stat().st_size
-    rng = random.Random(0)
-    for cut in sorted(rng.sample(range(length - 3 * 4120, length), 40)):
-        found = held(copy(source, tmp_path / f"cut-{cut}", cut))
-        assert found == every[: len(found)]
-    assert len(held(copy(source, tmp_path / "half", length // 2))) < len(every)
+    openings = [records.opening() for _ in range(30)]
+
+    async def write() -> None:
+        ledger = Ledger(f"sqlite:///{source}")
+        await ledger.start()
+        for opened in openings:
+            await ledger.admit(opened)
+        copy(source, tmp_path / "whole", None)  # with the log, which closing would clear away
+        await ledger.close()
+
+    asyncio.run(write())
+    whole, every = tmp_path / "whole" / "ledger.sqlite", [opened.id for opened in openings]
+    length = whole.with_name("ledger.sqlite-wal").stat().st_size
+    cuts = sorted(random.Random(0).sample(range(length - 20 * 4120, length), 60))
+    found = [held(copy(whole, tmp_path / f"cut-{cut}", cut)) for cut in cuts]
+    assert all(ids == every[: len(ids)] for ids in found)
+    assert [len(ids) for ids in found] == sorted(len(ids) for ids in found)
+    assert 20 < len(found[0]) < len(found[-1]) < 30
+    assert held(whole) == every
 
 
 def copy(source: Path, folder: Path, cut: int | None) -> Path:

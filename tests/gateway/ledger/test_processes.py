@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import time
 
 from forethought.gateway.base import Key
@@ -51,6 +53,32 @@ def test_processes_that_start_together_migrate_once(ledger_url, child, query):
     assert [process.wait(timeout=20) for process in processes] == [0, 0, 0]
     assert query(ledger_url, "SELECT version FROM schema_version") == [(1,)]
     assert query(ledger_url, "SELECT count(*) FROM decisions") == [(3,)]
+
+
+def test_a_process_that_leaves_does_not_take_the_log_of_the_others(sqlite_url, tmp_path, child, records):
+    """A process that connects twice keeps its locks; otherwise one that leaves would think itself the last."""
+    openings = [records.opening() for _ in range(2)]
+    log = tmp_path / "ledger.sqlite-wal"
+    asked = "sqlite3.connect(sys.argv[1]).execute('SELECT count(*) FROM decisions').fetchone()[0]"
+    count = f"import sqlite3, sys; print({asked})"
+
+    async def work() -> str:
+        ledger = Ledger(sqlite_url)
+        await ledger.start()
+        await ledger.admit(openings[0])
+        await ledger.decision(openings[0].id)
+        before = log.stat().st_ino
+        visitor = child("begin", sqlite_url)
+        visitor.stdin.write("go\n")
+        visitor.stdin.flush()
+        assert visitor.wait(timeout=20) == 0
+        assert log.stat().st_ino == before
+        await ledger.admit(openings[1])
+        seen = subprocess.check_output([sys.executable, "-c", count, tmp_path / "ledger.sqlite"], text=True)
+        await ledger.close()
+        return seen
+
+    assert asyncio.run(work()) == "3\n"
 
 
 def test_keys_of_several_processes_in_any_order_do_not_stop_each_other(ledger_url, records, query):

@@ -67,13 +67,13 @@ class Keyring:
         Raises:
             Problem: 401, the same for every cause; 403 for `LOCAL` under a foreign name or from another site.
         """
-        if self._may_be_keyless and await self._is_keyless():
+        parsed = _bearer(headers.get(b"authorization"))
+        if parsed is None:  # whoever shows a key is held to it, even before its making is noticed
+            if not self._may_be_keyless or not await self._is_keyless():
+                raise _unauthorised()
             require_loopback_host(headers)
             require_same_origin(headers)
             return LOCAL
-        parsed = _bearer(headers.get(b"authorization"))
-        if parsed is None:
-            raise _unauthorised()
         id, secret = parsed
         entry = self._known.get(id) or self._unknown.get(id)
         if entry is None or entry.until <= self._clock():
