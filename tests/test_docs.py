@@ -102,3 +102,12 @@ def test_every_fence_is_closed():
 )
 def test_the_check_sees_what_does_not_exist(command, named):
     assert [wrong(words) for words in commands(command)] == [named]
+
+
+def test_a_test_that_a_document_names_exists():
+    named = {name for path in DOCUMENTS for name in re.findall(r"`(test_\w+)`", path.read_text())}
+    there = {
+        name for path in (ROOT / "tests").rglob("test_*.py") for name in re.findall(r"def (test_\w+)", path.read_text())
+    }
+    assert len(named) > 20
+    assert named - there == set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import sqlite3
 import threading
 import time
@@ -17,6 +18,15 @@ CHAT = "/chat/completions"
 
 def body(model="forethought", text="question 7 on a river metal", **rest):
     return {"model": model, "messages": [{"role": "user", "content": text}], **rest}
+
+
+def rows(gate, columns):
+    """Columns of every decision, read beside the gateway."""
+    reader = sqlite3.connect(gate.services.config.ledger.removeprefix("sqlite:///"))
+    try:
+        return reader.execute(f"SELECT {columns} FROM decisions").fetchall()
+    finally:
+        reader.close()
 
 
 def test_a_named_target_passes_through(gateway, provider, target):
@@ -251,3 +261,46 @@ def test_an_account_that_could_not_be_written_is_written_once_the_ledger_is_back
     connection.close()
     id = answers[0].headers["x-forethought-decision"]
     assert provider.wait_until(lambda: gate.ask(f"/decisions/{id}").json["ending"] == "ok", 5)
+
+
+def test_an_account_outlives_a_client_that_hangs_up_while_it_cannot_be_written(gateway, provider, target, ledger_file):
+    gate = gateway(target=[target("slow", provider, "ok+wait-0.3")])
+    connection = sqlite3.connect(ledger_file)
+    client = http.client.HTTPConnection("127.0.0.1", gate.port, timeout=10)
+    client.request("POST", "/v1" + CHAT, json.dumps(body("slow")), {"content-type": "application/json"})
+    assert provider.wait_until(lambda: len(provider.requests) == 1)
+    connection.execute("BEGIN IMMEDIATE")  # from here on the ledger waits for this connection
+    time.sleep(0.5)
+    client.close()
+    time.sleep(0.1)
+    connection.rollback()
+    connection.close()
+
+    assert provider.wait_until(lambda: rows(gate, "ending, cost > 0") == [("ok", 1)], 5)
+
+
+def test_a_client_that_does_not_read_is_not_waited_for_longer_than_a_request_may_last(gateway, provider, target):
+    gate = gateway(target=[target("long", provider, "ok+tokens-60000")], timeouts={"total": 2.0})
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect(("127.0.0.1", gate.port))
+        sent = json.dumps(body("long", stream=True)).encode()
+        head = f"POST /v1{CHAT} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+        client.sendall(head.encode() + f"content-length: {len(sent)}\r\n\r\n".encode() + sent)
+        ended = ([("cancelled",)], [("truncated",)])
+        assert provider.wait_until(lambda: rows(gate, "ending") in ended, 5)
+        assert rows(gate, "status") == [(200,)]
+
+
+def test_an_error_of_our_own_is_a_500_in_the_answer_and_in_the_ledger(gateway, provider, target, monkeypatch, caplog):
+    gate = gateway(target=[target("plain", provider, "ok")])
+
+    async def broken(*_):
+        raise RuntimeError("quotes a secret prompt")
+
+    monkeypatch.setattr(gate.services.executor, "deliver", broken)
+    answer = gate.chat("plain")
+    assert (answer.status, answer.json["error"]["code"]) == (500, "internal_error")
+    assert "secret" not in caplog.text
+    assert "RuntimeError" in caplog.text
+    assert rows(gate, "ending, status") == [("failed", 500)]

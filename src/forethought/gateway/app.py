@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import traceback
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -43,10 +44,18 @@ class Gateway:
         if path is None:
             await self._rest(scope, receive, send)
             return
+        services = self.services
+        task = asyncio.current_task()
+        assert task is not None
+        services.serving.add(task)
+        services.metrics.active.inc()
         try:
             await self._answer(path, scope, receive, send)
         except ClientGone:
             return
+        finally:
+            services.metrics.active.dec()
+            services.serving.discard(task)
 
     async def _answer(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
         services = self.services
@@ -56,15 +65,16 @@ class Gateway:
             services.limiter.take(key)
             raw = await read_body(scope, receive, services.config.limits)
             request = parse_request(path, raw, key, headers)
-        except Problem as problem:
+        except ClientGone:
+            raise
+        except Exception as error:
+            problem = error if isinstance(error, Problem) else _internal()
+            if problem is not error:
+                log.error("a request to %s: %s", path, where(error))
             services.metrics.turned_away(path, problem.status)
             await send_problem(problem, send)
             return
-        services.metrics.active.inc()
-        try:
-            await _while_connected(Exchange(services, request), receive, send)
-        finally:
-            services.metrics.active.dec()
+        await _while_connected(Exchange(services, request), receive, send)
 
 
 async def _while_connected(exchange: Exchange, receive: Receive, send: Send) -> None:
@@ -88,9 +98,19 @@ async def _while_connected(exchange: Exchange, receive: Receive, send: Send) -> 
     except asyncio.CancelledError:
         if not gone:
             raise
-    except Exception:
-        log.exception("request %s ended by an error of the gateway's own", exchange.request.id)
+    except Exception as error:
+        log.error("request %s: %s", exchange.request.id, where(error))
         if not exchange.told:
-            await send_problem(Problem(500, "internal error", code="internal_error"), send)
+            await send_problem(_internal(), send)
     finally:
         watcher.cancel()
+
+
+def where(error: BaseException) -> str:
+    """An error's class and place: its message may quote a prompt."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{type(error).__name__} at {frames[-1].filename}:{frames[-1].lineno}" if frames else type(error).__name__
+
+
+def _internal() -> Problem:
+    return Problem(500, "internal error", code="internal_error")

@@ -142,7 +142,7 @@ class GatewayConfig(Pool):
     """Artifact of the router; without one, targets are only served by name."""
     ledger: str = "sqlite:///runs/gateway/ledger.sqlite"
     """SQLAlchemy URL of the ledger."""
-    policies: dict[str, NamedPolicy] = {}
+    policies: dict[str, NamedPolicy] = Field(default_factory=dict)
     timeouts: Timeouts = Timeouts()
     retries: Retries = Retries()
     breaker: Breaker = Breaker()

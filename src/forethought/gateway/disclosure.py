@@ -52,6 +52,10 @@ def cost_comment(cost: int) -> bytes:
     return b": x-forethought-cost-usd " + cost_header(cost)[1] + b"\n\n"
 
 
+LOST_COMMENT = b": x-forethought-recorded false\n\n"
+"""Told at the end of a stream whose account could not be written, after its headers said that it was recorded."""
+
+
 def _text(value: str) -> bytes:
     """A header value: printable ASCII, anything else as `?`."""
     return "".join(c if " " <= c <= "~" else "?" for c in value).encode()

@@ -7,14 +7,14 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_json
 
 from forethought.gateway.base import Account, ClientRequest, Delivery, Key, Plan
-from forethought.gateway.disclosure import Headers, cost_comment, cost_header, decision_headers
+from forethought.gateway.disclosure import LOST_COMMENT, Headers, cost_comment, cost_header, decision_headers
 from forethought.gateway.ledger import BudgetSpent, Closing, LedgerLost, Opening, QuotaSpent
 from forethought.gateway.problems import Problem
 from forethought.gateway.upstreams import UpstreamFailure
@@ -35,8 +35,8 @@ CLIENT_GONE = 499
 class Exchange:
     """A well-formed request while it is served.
 
-    A decision is on disk before money is spent on it, and its account before the client hears the end: a whole
-    answer, and the last event of a streamed one, are sent when what they cost is durable.
+    A decision is in the ledger before money is spent on it, and on disk with its account before the client hears the
+    end: a whole answer, and the last event of a streamed one, are sent when what they cost is durable.
 
     Attributes:
         services: What the gateway is made of.
@@ -46,6 +46,7 @@ class Exchange:
         day: Whose budget it counts in; empty until it is admitted, and where the ledger could not be written.
         target: Who answers, once somebody does.
         status: What the client was told, once it was.
+        admitted: Whether it was ever handed to the ledger.
         settled: Whether the account has been handed to the ledger.
         told: Whether a response has begun.
     """
@@ -58,6 +59,7 @@ class Exchange:
     day: str = ""
     target: str | None = None
     status: int = CLIENT_GONE
+    admitted: bool = False
     settled: bool = False
     told: bool = False
 
@@ -73,10 +75,16 @@ class Exchange:
             self.status = problem.status
             await self._settle()
             await self._tell(problem, send)
-        except BaseException as error:
-            if isinstance(error, asyncio.CancelledError) and not self.settled:
+        except asyncio.CancelledError:
+            if not self.settled:
                 self.account.ending = "cancelled"
-            await asyncio.shield(self._settle())
+            await self._settle()
+            raise
+        except CutShort:
+            raise
+        except Exception:
+            self.status = 500
+            await self._settle()
             raise
 
     async def _serve(self, send: Send) -> None:
@@ -85,7 +93,7 @@ class Exchange:
         await self._admit()
         delivery = await services.executor.deliver(self.request, self.plan, self.account)
         self.status, self.target = delivery.status, delivery.target
-        if delivery.target is not None and self.plan.conversation is not None:
+        if delivery.target is not None and delivery.status < 400 and self.plan.conversation is not None:
             services.planner.answered(self.plan, delivery.target)
         if delivery.pieces is None:
             await self._send_whole(delivery, send)
@@ -107,18 +115,14 @@ class Exchange:
 
     def _keep_off(self, dear: frozenset[str]) -> None:
         """Fall back to no dear target where none was paid for out of the key's quota."""
-        plan = self.plan
-        self.plan = Plan(
-            tuple(name for name in plan.targets if name not in dear),
-            plan.decision,
-            plan.reading,
-            plan.conversation,
-            plan.note,
-        )
+        self.plan = replace(self.plan, targets=tuple(name for name in self.plan.targets if name not in dear))
 
     async def _open(self) -> None:
         key, opening = self.request.key, self._opening()
-        self.day = opening.day  # before it is written: a client that hangs up meanwhile is settled all the same
+        self.admitted, self.day = (
+            True,
+            opening.day,
+        )  # before it is written: a client that hangs up meanwhile is settled all the same
         try:
             await self.services.ledger.admit(opening)
         except BudgetSpent:
@@ -162,21 +166,27 @@ class Exchange:
         await send({"type": "http.response.body", "body": body})
 
     async def _send_pieces(self, delivery: Delivery, pieces: AsyncGenerator[bytes, None], send: Send) -> None:
-        async with aclosing(pieces):
-            await send(self._start(delivery, [(b"cache-control", b"no-cache")]))
-            try:
+        try:
+            async with asyncio.timeout(self.services.config.timeouts.total), aclosing(pieces):
+                await send(self._start(delivery, [(b"cache-control", b"no-cache")]))
                 async for piece in pieces:
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
-            except UpstreamFailure as failure:
-                self.account.ending = "truncated"
-                await self._settle()
-                await send({"type": "http.response.body", "body": _cut(failure), "more_body": True})
-                raise CutShort from failure
+        except UpstreamFailure as failure:
+            self.account.ending = "truncated"
+            await self._settle()
+            await send({"type": "http.response.body", "body": _cut(failure), "more_body": True})
+            raise CutShort from failure
+        except TimeoutError as error:  # a client that does not read holds an upstream no longer than any other
+            self.account.ending = "cancelled"
+            await self._settle()
+            raise CutShort from error
         await self._settle()
-        last = delivery.last
-        if self.plan.decision is not None:
-            last = cost_comment(self.account.cost) + last
-        await send({"type": "http.response.body", "body": last})
+        await send({"type": "http.response.body", "body": self._last_comments() + delivery.last})
+
+    def _last_comments(self) -> bytes:
+        """What the headers of a stream could not say yet."""
+        said = b"" if self.plan.decision is None else cost_comment(self.account.cost)
+        return said if self.day or not self.admitted else said + LOST_COMMENT
 
     def _start(self, delivery: Delivery, more: Headers) -> dict[str, Any]:
         self.told = True
@@ -195,7 +205,10 @@ class Exchange:
         await send_problem(problem, send, [*headers, cost_header(self.account.cost)] if headers else [])
 
     async def _settle(self) -> None:
-        """Write how it ended, once; where that fails the client is served, and the account waits for the ledger."""
+        """Write how it ended, once, and however it ends for the client.
+
+        Where it cannot be written the client is served, and the account waits for the ledger.
+        """
         if self.settled:
             return
         self.settled = True
@@ -203,13 +216,8 @@ class Exchange:
         self.services.metrics.observe(self.request, self.plan, self.account, self.status, self.target, seconds)
         if not self.day:
             return
-        closing = self._closing(seconds)
-        try:
-            await self.services.ledger.settle(closing)
-        except LedgerLost:
+        if not await asyncio.shield(self.services.settle(self._closing(seconds))):
             self.day = ""
-            self.services.metrics.ledger_lost()
-            self.services.settle_later(closing)
 
     def _closing(self, seconds: float) -> Closing:
         return Closing(

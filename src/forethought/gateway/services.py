@@ -7,7 +7,7 @@ import logging
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from forethought.errors import ConfigError
 from forethought.gateway.base import ClientRequest
@@ -32,6 +32,9 @@ SECONDS_BETWEEN_SWEEPS = 3600.0
 
 SECONDS_BETWEEN_TRIES = 1.0
 """How often the ledger is asked again to take accounts that it could not."""
+
+SECONDS_TO_END = 5.0
+"""How long requests that were told to end may take to write their accounts."""
 
 MOST_UNSETTLED = 10_000
 """Accounts that wait for the ledger; the oldest is given up for one more."""
@@ -60,6 +63,8 @@ class Services:
     executor: Executor = field(init=False)
     dear: frozenset[str] = field(init=False)
     draining: bool = False
+    serving: set[asyncio.Task[Any]] = field(init=False, default_factory=set)
+    _settling: set[asyncio.Task[bool]] = field(init=False, default_factory=set)
     _unsettled: deque[Closing] = field(init=False, default_factory=lambda: deque(maxlen=MOST_UNSETTLED))
     _background: list[asyncio.Task[None]] = field(init=False, default_factory=list)
 
@@ -102,14 +107,20 @@ class Services:
             self._background.append(asyncio.create_task(self._watch(self.host)))
 
     async def close(self) -> None:
-        """End the background work, close every connection, and write what is waiting."""
+        """End the background work, close every connection, and write what is waiting.
+
+        Requests that are still being served by then have been told to end: their accounts are waited for.
+        """
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
+        if self.serving:
+            await asyncio.wait(self.serving, timeout=SECONDS_TO_END)
         for upstream in self.upstreams.values():
             await upstream.aclose()
         if self.host is not None:
             self.host.close()
+        await asyncio.gather(*self._settling)
         await self._settle_late()
         await self.ledger.close()
 
@@ -121,9 +132,16 @@ class Services:
         """The routed part of a prompt, where its owner opted in to its being kept."""
         return routed_text(request) if self.config.retention.text else None
 
-    def settle_later(self, closing: Closing) -> None:
-        """Keep the account of a request that was answered until the ledger takes it."""
-        self._unsettled.append(closing)
+    def settle(self, closing: Closing) -> asyncio.Task[bool]:
+        """Write how a request ended, whoever still waits for it.
+
+        Returns:
+            Whether it is on disk; an account that is not is kept until the ledger takes it.
+        """
+        task = asyncio.create_task(self._settle(closing))
+        self._settling.add(task)
+        task.add_done_callback(self._settling.discard)
+        return task
 
     async def reload(self) -> bool:
         """Take up a changed router artifact; whether there was one."""
@@ -158,14 +176,24 @@ class Services:
             await asyncio.sleep(SECONDS_BETWEEN_TRIES)
             await self._settle_late()
 
+    async def _settle(self, closing: Closing) -> bool:
+        try:
+            await self.ledger.settle(closing)
+        except LedgerLost:
+            self.metrics.ledger_lost()
+            self._unsettled.append(closing)
+            return False
+        return True
+
     async def _settle_late(self) -> None:
-        while self._unsettled:
+        for _ in range(len(self._unsettled)):
             closing = self._unsettled.popleft()
             try:
                 await self.ledger.settle(closing)
             except LedgerLost:
-                self._unsettled.appendleft(closing)
-                return
+                self._unsettled.append(closing)
+                if not self.ledger.ready():
+                    return
 
     async def _sweep(self) -> None:
         while True:
