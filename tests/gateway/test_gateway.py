@@ -62,6 +62,17 @@ def test_a_routed_answer_carries_its_decision(routed):
     assert decision["text"] is None
 
 
+def test_what_the_encoder_read_is_charged_too(routed):
+    gate = routed(encoder={"model": "planted", "price": 1000.0})
+    key = gate.new_key(daily_budget=10**9)
+    answer = gate.ask(CHAT, body(), key=key)
+    decision = gate.ask(f"/decisions/{answer.headers['x-forethought-decision']}", key=key).json
+    *asked, reading = decision["attempts"]
+    assert (reading["target"], reading["cost"]) == ("encoder", decision["reading"]["encoder_tokens"] * 10**6)
+    assert decision["cost"] == reading["cost"] + sum(attempt["cost"] for attempt in asked)
+    assert float(answer.headers["x-forethought-cost-usd"]) == pytest.approx(decision["cost"] / 1e9)
+
+
 def test_a_routed_stream_tells_its_cost_before_its_end(routed):
     events = routed().events(CHAT, body())
     assert events[-1] == "data: [DONE]"
@@ -128,11 +139,14 @@ def test_fallback_never_goes_to_a_dear_target_that_no_quota_paid_for(routed, pro
     assert {received.model for received in provider.requests} <= {"status-500"}
 
 
-def test_a_failing_target_is_replaced_by_the_next_best(routed, provider):
+def test_a_failing_target_is_replaced_by_the_next_best_and_it_is_told(routed, caplog):
     gate = routed({"dear": "status-500", "north": "status-500", "south": "status-500"})
     answers = [gate.ask(CHAT, body("forethought/argmax", f"question {i} on a planet")) for i in range(8)]
     assert {answer.status for answer in answers} == {200}
     assert {answer.headers["x-forethought-target"] for answer in answers} <= {"middling", "hopeless"}
+    assert {answer.headers.get("x-forethought-failed") for answer in answers} <= {"dear", "north", "south", None}
+    assert any("x-forethought-failed" in answer.headers for answer in answers)
+    assert "failed: status 500" in caplog.text
 
 
 def test_no_key_is_needed_on_loopback_until_one_is_made(gateway, provider, target):

@@ -151,7 +151,7 @@ class GatewayConfig(Pool):
     cascade: Cascade = Cascade()
     conversations: Conversations = Conversations()
     retention: Retention = Retention()
-    decision_seconds: _Positive = 10.0
+    decision_seconds: _Positive = 5.0
     """Longest the router may read; then the safe target answers."""
 
     @model_validator(mode="after")

@@ -42,6 +42,11 @@ def decision_headers(id: str, plan: Plan, target: str | None) -> Headers:
     return headers
 
 
+def failover_headers(chosen: str | None) -> Headers:
+    """Who should have answered and could not."""
+    return [] if chosen is None else [(b"x-forethought-failed", _text(chosen))]
+
+
 def cost_header(cost: int) -> tuple[bytes, bytes]:
     """What an answer cost, from nanodollars."""
     return b"x-forethought-cost-usd", f"{usd(cost):.9f}".encode()

@@ -13,9 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_json
 
-from forethought.gateway.base import Account, ClientRequest, Delivery, Key, Plan
-from forethought.gateway.disclosure import LOST_COMMENT, Headers, cost_comment, cost_header, decision_headers
+from forethought.gateway.base import Account, Attempt, ClientRequest, Delivery, Key, Plan
+from forethought.gateway.disclosure import (
+    LOST_COMMENT,
+    Headers,
+    cost_comment,
+    cost_header,
+    decision_headers,
+    failover_headers,
+)
 from forethought.gateway.ledger import BudgetSpent, Closing, LedgerLost, Opening, QuotaSpent
+from forethought.gateway.money import nanodollars
 from forethought.gateway.problems import Problem
 from forethought.gateway.upstreams import UpstreamFailure
 
@@ -26,6 +34,9 @@ log = logging.getLogger(__name__)
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 """ASGI's `send`."""
+
+ENCODER = "encoder"
+"""Whose attempt in the ledger is the reading of a prompt."""
 
 CLIENT_GONE = 499
 """Status in the ledger where the client hung up before it had one."""
@@ -144,7 +155,6 @@ class Exchange:
 
     def _opening(self) -> Opening:
         request, plan, services = self.request, self.plan, self.services
-        budgeted = request.key.daily_budget is not None and bool(plan.targets)
         return Opening(
             id=request.id,
             at=time.time(),
@@ -153,7 +163,7 @@ class Exchange:
             model=request.model,
             stream=request.stream,
             plan=plan,
-            reserve=services.executor.reserve(request, plan) if budgeted else 0,
+            reserve=0 if request.key.daily_budget is None else self._most(),
             dear=bool(plan.targets) and plan.targets[0] in services.dear,
             text=services.text_of(request) if plan.decision is not None else None,
         )
@@ -197,7 +207,10 @@ class Exchange:
 
     def _headers(self) -> Headers:
         recorded = (b"x-forethought-recorded", b"true" if self.day else b"false")
-        return [*decision_headers(self.request.id, self.plan, self.target), recorded]
+        chosen = self.plan.targets[0] if self.plan.targets else None
+        failed = any(attempt.error and attempt.target == chosen for attempt in self.account.attempts)
+        instead = failover_headers(chosen) if failed and chosen != self.target else []
+        return [*decision_headers(self.request.id, self.plan, self.target), *instead, recorded]
 
     async def _tell(self, problem: Problem, send: Send) -> None:
         self.told = True
@@ -212,12 +225,36 @@ class Exchange:
         if self.settled:
             return
         self.settled = True
+        self._log_failures()
+        self._charge_reading()
         seconds = time.perf_counter() - self.started
         self.services.metrics.observe(self.request, self.plan, self.account, self.status, self.target, seconds)
         if not self.day:
             return
         if not await asyncio.shield(self.services.settle(self._closing(seconds))):
             self.day = ""
+
+    def _log_failures(self) -> None:
+        for attempt in self.account.attempts:
+            if attempt.error and attempt.error != "cancelled":
+                log.warning("request %s: target %s failed: %s", self.request.id, attempt.target, attempt.error)
+
+    def _charge_reading(self) -> None:
+        """Enter what the encoder read: its prefill is part of what a routed answer costs."""
+        if self.admitted and (cost := self._reading_cost()):
+            reading = self.plan.reading
+            assert reading is not None
+            self.account.attempts.append(Attempt(ENCODER, input_tokens=reading.encoder_tokens, cost=cost))
+
+    def _most(self) -> int:
+        """Nanodollars that the request can cost at most."""
+        answers = self.services.executor.reserve(self.request, self.plan) if self.plan.targets else 0
+        return answers + self._reading_cost()
+
+    def _reading_cost(self) -> int:
+        """Nanodollars of the encoder's prefill."""
+        reading, price = self.plan.reading, self.services.config.encoder.price
+        return 0 if reading is None else nanodollars(price * reading.encoder_tokens / 1e6)
 
     def _closing(self, seconds: float) -> Closing:
         return Closing(
