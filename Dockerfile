@@ -2,7 +2,8 @@
 #   docker build -t forethought .
 #   docker run -p 8000:8000 -v "$PWD/gateway.toml:/etc/forethought/gateway.toml:ro" -v forethought:/var/lib/forethought forethought
 # Beyond loopback it needs an admin key in its ledger first:
-#   docker run -v forethought:/var/lib/forethought --entrypoint forethought forethought keys create ops --scope admin
+#   docker run -v "$PWD/gateway.toml:/etc/forethought/gateway.toml:ro" -v forethought:/var/lib/forethought \
+#     --entrypoint forethought forethought keys create ops /etc/forethought/gateway.toml --scope admin
 # Embedded models and routers need the extra `local`: --build-arg EXTRAS=serve,postgres,local
 FROM python:3.11-slim AS build
 ARG EXTRAS=serve,postgres

@@ -54,7 +54,7 @@ def wrong(words: list[str]) -> str | None:
         return words[0]
     verb, chain = app[words[0]], " ".join(words[:1])
     if words[0] in ("models", "keys"):
-        if words[1] not in {"models": ("fetch", "list"), "keys": ("create", "list", "revoke")}[words[0]]:
+        if words[1] not in {"models": ("fetch", "list"), "keys": ("create", "forget", "list", "revoke")}[words[0]]:
             return " ".join(words[:2])
         verb, chain = verb[words[1]], " ".join(words[:2])
     known = {name for argument in verb.assemble_argument_collection() for name in argument.names}

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
+import shlex
 import signal
 import socket
 import sqlite3
 import subprocess
+import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -193,12 +196,100 @@ def _listens(pid: int, port: int) -> bool:
     return bool(held & sockets)
 
 
-def test_a_worker_that_dies_takes_the_others_with_it_and_its_code_is_told(file):
+@pytest.mark.parametrize("dead", [0, 1])
+def test_a_worker_that_dies_takes_the_others_with_it_and_is_told(dead, file):
     with serving(file(), "--workers", 2) as served:
         assert eventually(lambda: answers(served.port) and len(served.children()) == 2)
-        os.kill(served.children()[1], signal.SIGKILL)
-        assert served.process.wait(10) != 0
+        pid = served.children()[dead]
+        os.kill(pid, signal.SIGKILL)
+        assert served.process.wait(10) == 128 + signal.SIGKILL
         assert served.children() == []
+        assert eventually(lambda: "stopped\n" in served.said)
+    after = served.said[served.said.index("  keys      none: loopback only, no key asked for\n") + 1 :]
+    assert after == [f"worker {pid} ended by SIGKILL\n", "stopping: requests under way have 30 s to end\n", "stopped\n"]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_it_reports_once_and_only_when_it_is_ready_and_says_when_it_ends(workers, file, tmp_path):
+    slow = tmp_path / "slow" / "sitecustomize.py"
+    slow.parent.mkdir()
+    slow.write_text(SLOW_START)
+    environment = {"PYTHONPATH": str(slow.parent), "COLUMNS": "40"}
+    with serving(file(), "--workers", workers, environment=environment) as served:
+        assert answers(served.port)  # at once, since its URL is told
+        if workers > 1:
+            assert eventually(lambda: len(served.children()) == workers)
+            assert eventually(lambda: all(_listens(pid, served.port) for pid in served.children()))
+        served.stop()
+        assert eventually(lambda: "stopped\n" in served.said)
+    said = [line.rstrip("\n") for line in served.said]
+    assert said[0].startswith(f"forethought serves http://127.0.0.1:{served.port}/v1 ")
+    assert [line.split()[0] for line in said[1:]] == ["target", "router", "ledger", "keys", "stopping:", "stopped"]
+
+
+SLOW_START = """
+import time
+from forethought.gateway.services import Services
+start = Services.start
+
+async def slowly(self):
+    await start(self)
+    time.sleep(0.3)
+
+Services.start = slowly
+"""
+
+
+def test_workers_count_together(file):
+    """Whoever is asked, counters are of all workers: they never go backwards, and sum to what was asked."""
+    with serving(file(), "--workers", 2) as served:
+        assert eventually(lambda: answers(served.port) and len(served.children()) == 2)
+        assert eventually(lambda: all(_listens(pid, served.port) for pid in served.children()))
+        [folder] = {Path(_environment(pid)["PROMETHEUS_MULTIPROC_DIR"]) for pid in served.children()}
+
+        seen, asked = [], 0
+        for stopped in served.children() * 3:
+            with _stopped(stopped):  # what is asked now is answered by the other
+                heard = asyncio.run(crowd([served.port], [chat("plain")] * 10, 2))
+                counted, pid = asyncio.run(_counted(served.port))
+            assert {each.status for each in heard} == {200}
+            assert pid == {str(each) for each in served.children()} - {str(stopped)}
+            asked += len(heard)
+            seen.append(counted)
+            requests = {name: count for name, count in counted.items() if name.startswith("forethought_requests_total")}
+            assert requests == {'forethought_requests_total{ending="ok",path="/chat/completions",status="2xx"}': asked}
+        for name in seen[-1]:
+            counts = [each.get(name, 0.0) for each in seen]
+            assert counts == sorted(counts), name
+        assert seen[-1]["forethought_request_seconds_count"] == asked
+        assert folder.is_dir()
+        assert served.stop()[0] == 0
+        assert not folder.exists()
+
+
+@contextmanager
+def _stopped(pid: int) -> Iterator[None]:
+    """A process that does nothing for a while."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        assert eventually(lambda: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T")
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+async def _counted(port: int) -> tuple[dict[str, float], set[str]]:
+    """The counters of one answer of `/metrics`, and the process that it names."""
+    async with asyncio.timeout(10):
+        text = (await once(port, path="/metrics")).body.decode()
+    samples = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    counts = {name: float(value) for name, value in samples.items() if re.search(r"_(total|count|bucket)\b", name)}
+    return counts, {pid for name in samples for pid in re.findall(r'pid="(\d+)"', name)}
+
+
+def _environment(pid: int) -> dict[str, str]:
+    entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    return dict(entry.decode().split("=", 1) for entry in entries if entry)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -299,5 +390,12 @@ def test_a_file_that_is_not_there_is_told(tmp_path):
     assert "nowhere.toml" in failure(tmp_path / "nowhere.toml", "--port", 0)
 
 
-def test_beyond_loopback_without_an_admin_key_it_does_not_serve(file):
-    assert "admin key" in failure(file(), "--host", "0.0.0.0", "--port", 0)
+@pytest.mark.parametrize("workers", [1, 2])
+def test_beyond_loopback_without_an_admin_key_it_says_how_one_is_made_and_that_works(workers, file):
+    beyond = (file(), "--host", "0.0.0.0", "--workers", workers)
+    _, _, make = failure(*beyond, "--port", 0).partition("make it with ")
+    words = shlex.split(make.strip().strip("`"))
+    assert words[0] == "forethought"
+    subprocess.run([sys.executable, "-m", *words], check=True, capture_output=True)
+    with serving(*beyond) as served:
+        assert eventually(lambda: any("1 live, 1 of them admin" in line for line in served.said))

@@ -47,6 +47,15 @@ def test_logits_of_a_linear_head_are_affine_in_the_projection(seed, targets, wid
     assert residual_of_affine_fit(subspace.project(blocks), scorer.logits(blocks)) < 1e-3
 
 
+def test_of_a_clipped_head_the_scores_are_affine_in_the_projection_and_the_log_odds_are_not():
+    rng = np.random.default_rng(0)
+    scorer = LinearScorer([Part(np.zeros(20), rng.normal(size=(20, 3)) * 0.1)], np.full(3, 0.5), link="clip")
+    blocks = [rng.normal(size=(500, 20)).astype(np.float32)]
+    projection = Subspace.of(scorer).project(blocks)
+    assert residual_of_affine_fit(projection, scorer.logits(blocks)) < 1e-3
+    assert residual_of_affine_fit(projection, scorer.log_odds(blocks)) > 1
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10**6))
 def test_what_the_projection_does_not_see_moves_no_score(seed):

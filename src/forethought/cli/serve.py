@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from forethought.cli.console import notes
+from forethought.cli.keys import keys_command
 
 if TYPE_CHECKING:
     import socket as sockets
@@ -27,6 +28,7 @@ def serve(
     port: int = 8000,
     workers: int = 1,
     socket: Annotated[int | None, Parameter(show=False)] = None,
+    reports: Annotated[bool, Parameter(show=False, negative=())] = False,
 ) -> None:
     """Serve OpenAI's API: model `forethought` is routed, any other configured model passes through.
 
@@ -41,7 +43,8 @@ def serve(
         host: Address to listen on; beyond loopback an admin key must exist.
         port: Port to listen on; 0 takes a free one.
         workers: Processes that share the port and the ledger.
-        socket: Descriptor of a socket that is already bound.
+        socket: Descriptor of a socket that is already bound, for one of several workers.
+        reports: Whether this worker is the one that says what the gateway is made of.
     """
     from forethought.errors import ConfigError
 
@@ -49,16 +52,23 @@ def serve(
     if workers < 1:
         raise ConfigError(f"--workers must be >= 1, got {workers}")
     try:
-        from forethought.gateway.serve import bind, is_loopback, run, run_workers
+        from forethought.gateway.serve import bind, is_loopback, run, run_worker
+        from forethought.gateway.startup import NoAdminKey
+        from forethought.gateway.workers import run_workers
     except ImportError as error:
         raise ConfigError(f"the gateway needs more packages ({error.name}): pip install 'forethought[serve]'") from None
     _log_to_stderr()
-    listening = bind(host, port) if socket is None else _inherited(socket)
-    if socket is None:
-        _greet(config, listening)
-    if workers > 1:
-        sys.exit(run_workers(_arguments(file, router, ledger, host), workers, listening))
-    run(config, listening, loopback=is_loopback(host))
+    try:
+        with bind(host, port) if socket is None else _inherited(socket) as listening:
+            if workers > 1:
+                sys.exit(run_workers(_arguments(file, router, ledger, host), workers, listening, say=_say))
+            elif socket is None:
+                run(config, listening, loopback=is_loopback(host), say=_say)
+            else:
+                run_worker(config, listening, loopback=is_loopback(host), say=_say if reports else None)
+    except NoAdminKey as error:
+        make = keys_command("create", "ops", "--scope", "admin", file=file, ledger=ledger)
+        raise ConfigError(f"{error}: make it with `{make}`") from None
 
 
 def _config(file: Path | None, router: Path | None, ledger: str | None) -> GatewayConfig:
@@ -88,12 +98,10 @@ def _inherited(descriptor: int) -> sockets.socket:
     return socket.socket(fileno=descriptor)
 
 
-def _greet(config: GatewayConfig, listening: sockets.socket) -> None:
-    host, port = listening.getsockname()[:2]
-    url = f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
-    notes.print(f"forethought serves [bold]{url}[/bold]  (models, openapi: {url}/models, {url[:-3]}/openapi.json)")
-    notes.print(f"  targets  {', '.join(entry.name for entry in config.target)}", style="dim")
-    notes.print(f"  router   {config.router or 'none: every target is asked for by its name'}", style="dim")
+def _say(line: str) -> None:
+    """Write a line to stderr, whole; a gateway does not end because nobody reads what it says."""
+    with suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
 
 
 def _log_to_stderr() -> None:

@@ -68,13 +68,21 @@ class Gateway:
         except ClientGone:
             raise
         except Exception as error:
-            problem = error if isinstance(error, Problem) else _internal()
-            if problem is not error:
-                log.error("a request to %s: %s", path, where(error))
-            services.metrics.turned_away(path, problem.status)
-            await send_problem(problem, send)
+            await self._turn_away(path, error, send)
             return
         await _while_connected(Exchange(services, request), receive, send)
+
+    async def _turn_away(self, path: str, error: Exception, send: Send) -> None:
+        """Tell what is wrong with a request.
+
+        Apart from where the error is caught: kept there under a name of its own, it and the frames of its traceback
+        would keep each other, and the request's body, until the next full collection.
+        """
+        problem = error if isinstance(error, Problem) else _internal()
+        if problem is not error:
+            log.error("a request to %s: %s", path, where(error))
+        self.services.metrics.turned_away(path, problem.status)
+        await send_problem(problem, send)
 
 
 async def _while_connected(exchange: Exchange, receive: Receive, send: Send) -> None:

@@ -147,15 +147,23 @@ class Account:
     Attributes:
         attempts: In the order in which they ended.
         ending: How the request ended; `failed` until something better is known.
+        allowance: Most that it may cost, nanodollars: what was reserved of a key's budget; None without one.
+        held: What the attempts under way may cost, nanodollars.
     """
 
     attempts: list[Attempt] = field(default_factory=list)
     ending: Ending = "failed"
+    allowance: int | None = None
+    held: int = 0
 
     @property
     def cost(self) -> int:
         """Nanodollars in all."""
         return sum(attempt.cost for attempt in self.attempts)
+
+    def covers(self, most: int) -> bool:
+        """Whether one more attempt, of at most this cost, keeps within the allowance."""
+        return self.allowance is None or self.cost + self.held + most <= self.allowance
 
 
 @dataclass(slots=True)

@@ -61,6 +61,10 @@ LOST_COMMENT = b": x-forethought-recorded false\n\n"
 """Told at the end of a stream whose account could not be written, after its headers said that it was recorded."""
 
 
+def printable(value: str) -> str:
+    """A text as a header can hold it: printable ASCII, anything else as `?`."""
+    return "".join(c if " " <= c <= "~" else "?" for c in value)
+
+
 def _text(value: str) -> bytes:
-    """A header value: printable ASCII, anything else as `?`."""
-    return "".join(c if " " <= c <= "~" else "?" for c in value).encode()
+    return printable(value).encode()

@@ -14,10 +14,13 @@ TYPES: Mapping[int, str] = {
     401: "authentication_error",
     403: "permission_error",
     404: "not_found_error",
+    405: "invalid_request_error",
     408: "timeout_error",
     413: "invalid_request_error",
     415: "invalid_request_error",
+    422: "invalid_request_error",
     429: "rate_limit_error",
+    431: "invalid_request_error",
 }
 """`error.type` by status; `server_error` for any other."""
 

@@ -9,13 +9,13 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from forethought.errors import ConfigError
 from forethought.gateway.base import ClientRequest
 from forethought.gateway.config import GatewayConfig
 from forethought.gateway.edge import Keyring, Metrics, RateLimiter
 from forethought.gateway.execution import Executor, upstreams_of
 from forethought.gateway.ledger import Closing, Ledger, LedgerLost
 from forethought.gateway.routing import Planner, RouterHost, routed_text
+from forethought.gateway.startup import NoAdminKey, require_known_targets
 from forethought.gateway.upstreams import Failover, Upstream
 
 if TYPE_CHECKING:
@@ -90,7 +90,8 @@ class Services:
         """Open the ledger, load the router, and begin the background work.
 
         Raises:
-            ConfigError: Reachable from elsewhere without an admin key, or a setting that cannot be followed.
+            ConfigError: Reachable from elsewhere without an admin key (`NoAdminKey`), a router that knows no target, or
+                a setting that cannot be followed.
             ArtifactError: The ledger or the router cannot be read.
             FeatureError: The installed encoder is not the router's.
         """
@@ -99,6 +100,7 @@ class Services:
             await self._check_exposure()
             if self.host is not None:
                 await self.host.start()
+                require_known_targets(self.config, self.host.current)
         except BaseException:
             await self.close()
             raise
@@ -161,10 +163,7 @@ class Services:
             return
         keys = await self.ledger.keys()
         if not any(key["scope"] == "admin" and key["revoked_at"] is None for key in keys):
-            raise ConfigError(
-                "no admin key exists, and a gateway that other machines can reach needs one: "
-                "make it with `forethought keys create NAME --scope admin`"
-            )
+            raise NoAdminKey
 
     async def _watch(self, host: RouterHost) -> None:
         while True:

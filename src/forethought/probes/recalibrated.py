@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from forethought.probes.base import Arrays, FloatArray, Legible, Meta, Scorer, log_odds, scorer_from_state
+from forethought.probes.base import Arrays, FloatArray, Legible, Meta, Scorer, log_odds, logit, scorer_from_state
 
 if TYPE_CHECKING:
     from forethought.probes.base import Block
@@ -36,8 +36,7 @@ class RecalibratedScorer:
 
     def predict_proba(self, blocks: Sequence[Block]) -> FloatArray:
         """P(success) `(n, K)`; see `Scorer`."""
-        p = np.clip(self.inner.predict_proba(blocks), 1e-6, 1 - 1e-6)
-        scores = np.log(p / (1 - p)) @ self.coef.T + self.intercept
+        scores = logit(self.inner.predict_proba(blocks)) @ self.coef.T + self.intercept
         return np.asarray(0.5 + 0.5 * np.tanh(0.5 * scores))
 
     def log_odds(self, blocks: Sequence[Block]) -> FloatArray:

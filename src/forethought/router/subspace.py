@@ -26,7 +26,8 @@ class Subspace:
 
     Why a projection on it can stand for the features. A linear head adds one product `(x - centre) @ weights` a
     block. Whatever of `x` is orthogonal to every column of the weights changes no score, and the rest is what the
-    basis holds: while nothing is cut off, the log-odds of all targets are an affine function of the projection.
+    basis holds: while nothing is cut off, the scores of all targets are an affine function of the projection. The
+    scores are the log-odds under the link `logistic`; under `clip` they are the probabilities before clipping.
     So a head's weights can be recalibrated, or learned anew over these directions, from projections and outcomes; a
     shift of the features that could move any decision moves the projection; and a decision can be explained by
     the blocks that its coordinates come from. What it cannot show is a shift in directions that the head ignores.
@@ -34,7 +35,7 @@ class Subspace:
     A network is served by the strongest singular directions of its first layer, the only part that reads features.
 
     Where a head has more directions than `most`, every block keeps its strongest ones, rank by rank: the size of
-    weights says nothing across blocks of different scale. The log-odds are then no function of the projection, and
+    weights says nothing across blocks of different scale. The scores are then no function of the projection, and
     must be kept beside it.
 
     Attributes:

@@ -16,14 +16,20 @@ A target with `base_url` lives behind an OpenAI-compatible endpoint, one without
 
 from __future__ import annotations
 
+import difflib
+import re
 import tomllib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from forethought.core import DecodingPolicy, Prices, Target
 from forethought.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 _NonNegative = Annotated[float, Field(ge=0)]
 
@@ -131,6 +137,9 @@ class Pool(_Strict):
 
 P = TypeVar("P", bound=Pool)
 
+_OF_A_KEY = ("missing", "extra_forbidden", "unexpected_keyword_argument")
+"""Faults of pydantic that are told of the table that holds, or lacks, the key."""
+
 
 def read_pool(path: Path | str) -> Pool:
     """Read a pool file.
@@ -157,13 +166,71 @@ def parse_pool(path: Path | str, kind: type[P], **overrides: Any) -> P:
         pool = kind.model_validate({**raw, **overrides})
     except FileNotFoundError:
         raise ConfigError(f"no pool file at {path}") from None
-    except tomllib.TOMLDecodeError as error:
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"{path}: {where}: {first['msg']}, got {first['input']!r}") from error
+        raise ConfigError(f"{path}: {_told(kind, {**raw, **overrides}, error)}") from None
     names = [entry.name for entry in pool.target]
     if twice := {name for name in names if names.count(name) > 1}:
         raise ConfigError(f"{path} names target {sorted(twice)[0]!r} twice; names must be unique")
     return pool
+
+
+def _told(kind: type[Pool], raw: Mapping[str, Any], error: ValidationError) -> str:
+    """What is wrong with a file, by the names that its author gave."""
+    found = error.errors()
+    if raw.get("target"):  # entries that are wrong are not counted, and what is said of them is enough
+        found = [each for each in found if each["type"] != "too_short"] or found
+    return "; ".join(": ".join([*_where(raw, each), _what(kind, each)]) for each in found)
+
+
+def _where(raw: Mapping[str, Any], fault: ErrorDetails) -> list[str]:
+    place = list(fault["loc"][:-1] if fault["type"] in _OF_A_KEY else fault["loc"])
+    words = []
+    if len(place) > 1 and place[0] == "target":
+        entry, number = raw["target"][place[1]], place[1]
+        named = entry.get("name") if isinstance(entry, Mapping) else None
+        words.append(f"target {named!r}" if named else f"target number {int(number) + 1}")
+        place = place[2:]
+    inner = ".".join(part for part in place if isinstance(part, str))
+    return [*words, inner] if inner and inner != "target" else words
+
+
+def _what(kind: type[Pool], fault: ErrorDetails) -> str:
+    place, got = fault["loc"], fault["input"]
+    match fault["type"]:
+        case "missing" | "too_short" if place == ("target",):
+            return "at least one [[target]] is needed"
+        case "tuple_type" if place == ("target",):
+            return "write [[target]] above each target"
+        case "missing":
+            return f"{place[-1]!r} is missing"
+        case "extra_forbidden" | "unexpected_keyword_argument":  # whose value may be a key: it is not shown
+            keys = _keys(kind.model_json_schema(), place[:-1])
+            return f"unknown key {place[-1]!r}{_meant(place[-1], keys)} allowed are {', '.join(keys)}"
+        case "literal_error":
+            allowed = fault["ctx"]["expected"]
+            meant = _meant(got, re.findall("'([^']*)'", allowed))
+            return f"{got!r} is not allowed{meant} allowed are {allowed}"
+        case "value_error":
+            return fault["msg"].removeprefix("Value error, ")
+        case _:
+            return f"{fault['msg']}, got {got!r}"
+
+
+def _meant(given: object, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(str(given), known, n=1)
+    return f", did you mean {near[0]!r}?" if near else ";"
+
+
+def _keys(schema: Mapping[str, Any], place: Sequence[int | str]) -> list[str]:
+    """The keys that a table of a file may have."""
+    node = schema
+    for part in place:
+        inner = node["items"] if isinstance(part, int) else node.get("properties", {}).get(part)
+        node = inner or node["additionalProperties"]
+        node = next(iter(node.get("anyOf", [node])))
+        node = schema["$defs"][node["$ref"].rpartition("/")[2]] if "$ref" in node else node
+    return list(node["properties"])

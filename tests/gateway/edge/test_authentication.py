@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from forethought.gateway.base import LOCAL, Key
-from forethought.gateway.edge.authentication import KEPT_SECONDS, MOST_UNKNOWN, Keyring
+from forethought.gateway.edge.authentication import KEPT_SECONDS, MOST_UNKNOWN, PATIENCE_SECONDS, STALE_SECONDS, Keyring
 from forethought.gateway.keys import digest
+from forethought.gateway.ledger import LedgerLost
 from forethought.gateway.problems import Problem
 
 ID, SECRET = "abcd1234", "s" * 43
@@ -25,14 +26,19 @@ class Book:
         self.keys = {key.id: (key, digest(secret)) for key, secret in keys}
         self.asked = 0
         self.now = 0.0
+        self.lost = False
 
     async def key(self, id: str) -> tuple[Key, bytes] | None:
         self.asked += 1
         await asyncio.sleep(0)
+        if self.lost:
+            raise LedgerLost("no disk")
         return self.keys.get(id)
 
     async def any_key(self) -> bool:
         self.asked += 1
+        if self.lost:
+            raise LedgerLost("no disk")
         return bool(self.keys)
 
     def keyring(self, *, loopback: bool = False) -> Keyring:
@@ -163,21 +169,86 @@ def test_guessing_grows_no_memory_and_pushes_no_key_out() -> None:
     assert not keyring._asked
 
 
-def test_a_ledger_that_fails_lets_nobody_in_and_is_asked_again() -> None:
+def test_a_ledger_that_cannot_be_read_lets_no_unknown_key_in_and_is_asked_again() -> None:
     book = Book((KEY, SECRET))
-    working = book.key
-    failing = True
-
-    async def lookup(id: str) -> tuple[Key, bytes] | None:
-        if failing:
-            raise OSError("no disk")
-        return await working(id)
-
-    keyring = Keyring(lookup, book.any_key, loopback=False)
-    with pytest.raises(OSError, match="no disk"):
-        asyncio.run(keyring.authenticate(bearer()))
-    failing = False
+    book.lost = True
+    keyring = book.keyring(loopback=True)
+    for headers in (bearer(), {b"host": b"localhost"}):
+        problem = refused(keyring.authenticate(headers))
+        assert (problem.status, problem.code) == (503, "ledger_unavailable")
+        assert int(problem.headers["retry-after"]) > 0
+    book.lost = False
     assert asyncio.run(keyring.authenticate(bearer())) is KEY
+
+
+def test_a_key_known_a_minute_ago_is_served_without_a_ledger_and_no_longer() -> None:
+    book = Book((KEY, SECRET))
+    keyring = book.keyring()
+    asyncio.run(keyring.authenticate(bearer()))
+    book.lost, asked = True, book.asked
+    while book.now + KEPT_SECONDS < STALE_SECONDS:
+        book.now += KEPT_SECONDS
+        for _ in range(3):
+            assert asyncio.run(keyring.authenticate(bearer())) is KEY
+    assert book.asked - asked <= STALE_SECONDS / KEPT_SECONDS
+    assert refused(keyring.authenticate(bearer(secret="t" * 43))).status == 401
+    assert refused(keyring.authenticate(bearer(id="zzzz9999"))).status == 503
+    book.now = STALE_SECONDS + KEPT_SECONDS
+    assert refused(keyring.authenticate(bearer())).code == "ledger_unavailable"
+    book.lost = False
+    assert asyncio.run(keyring.authenticate(bearer())) is KEY
+
+
+def test_a_ledger_that_hangs_does_not_hold_up_a_key_that_is_known() -> None:
+    book = Book((KEY, SECRET))
+    keyring, hangs = book.keyring(), asyncio.Event()
+
+    async def run() -> tuple[list[Key], float]:
+        await keyring.authenticate(bearer())
+        keyring._lookup = lambda id: hangs.wait()  # type: ignore[assignment,return-value]
+        book.now += KEPT_SECONDS
+        started = time.monotonic()
+        await asyncio.gather(*(keyring.authenticate(bearer()) for _ in range(3)))
+        return [await keyring.authenticate(bearer()) for _ in range(9)], time.monotonic() - started
+
+    served, seconds = asyncio.run(run())
+    assert served == [KEY] * 9
+    assert PATIENCE_SECONDS <= seconds < 2 * PATIENCE_SECONDS
+
+
+def test_a_key_revoked_while_the_ledger_could_not_be_read_ends_once_it_can() -> None:
+    book = Book((KEY, SECRET))
+    keyring = book.keyring()
+    asyncio.run(keyring.authenticate(bearer()))
+    book.lost, book.now = True, 2 * KEPT_SECONDS
+    asyncio.run(keyring.authenticate(bearer()))
+    del book.keys[ID]
+    book.lost, book.now = False, 3 * KEPT_SECONDS
+    assert refused(keyring.authenticate(bearer())).status == 401
+    book.lost, book.now = True, 4 * KEPT_SECONDS
+    assert refused(keyring.authenticate(bearer())).status == 503
+
+
+def test_local_is_served_without_a_ledger_as_long_as_a_key_is() -> None:
+    book = Book()
+    keyring = book.keyring(loopback=True)
+    assert asyncio.run(keyring.authenticate({b"host": b"localhost"})) is LOCAL
+    book.lost, book.now = True, STALE_SECONDS - KEPT_SECONDS
+    assert asyncio.run(keyring.authenticate({b"host": b"localhost"})) is LOCAL
+    book.now = STALE_SECONDS
+    assert refused(keyring.authenticate({b"host": b"localhost"})).code == "ledger_unavailable"
+
+
+def test_the_secret_of_a_key_is_the_same_in_every_process_and_another_for_every_key() -> None:
+    other = Key("efgh5678")
+    book = Book((KEY, SECRET), (other, "t" * 43))
+    first, second = book.keyring(loopback=True), book.keyring(loopback=True)
+    for keyring in (first, second):
+        asyncio.run(keyring.authenticate(bearer()))
+        asyncio.run(keyring.authenticate(bearer("efgh5678", "t" * 43)))
+    assert first.secret_of(KEY) == second.secret_of(KEY)
+    assert first.secret_of(KEY) != first.secret_of(other)
+    assert first.secret_of(LOCAL) != second.secret_of(LOCAL)
 
 
 def welch_t(pairs: int) -> float:

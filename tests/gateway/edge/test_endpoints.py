@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
+import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,9 @@ PLAN = Plan(
 )
 OWNER, OTHER, ADMIN = Key("owner000"), Key("other000"), Key("admin000", scope="admin")
 SECRET = "s" * 43
+OTHER_ADMIN, OTHER_SECRET = Key("admin111", scope="admin"), "t" * 43
+SECRETS = {**dict.fromkeys((OWNER, OTHER, ADMIN), SECRET), OTHER_ADMIN: OTHER_SECRET}
+KEYS = {key.id: (key, digest(secret)) for key, secret in SECRETS.items()}
 CONFIG = GatewayConfig(
     target=(PoolEntry(name="small", model="s"), PoolEntry(name="vendor/large", model="l")),
     router=Path("router"),
@@ -48,9 +51,12 @@ class Book:
     def __init__(self) -> None:
         self.told: list[Feedback] = []
         self.lost = False
+        self.unread = False
 
     async def key(self, id: str) -> tuple[Key, bytes] | None:
-        return next(((key, digest(SECRET)) for key in (OWNER, OTHER, ADMIN) if key.id == id), None)
+        if self.unread:
+            raise LedgerLost("disk full at a secret path")
+        return KEYS.get(id)
 
     async def any_key(self) -> bool:
         return True
@@ -119,7 +125,7 @@ def ask(parts: Parts, method: str, path: str, key: Key | None = None, body: Any 
     raw = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
     given = [(b"host", b"localhost"), *((n.replace("_", "-").encode(), v.encode()) for n, v in headers.items())]
     if key is not None:
-        given.append((b"authorization", f"Bearer ft-{key.id}-{SECRET}".encode()))
+        given.append((b"authorization", f"Bearer ft-{key.id}-{SECRETS[key]}".encode()))
     if body is not None:
         given.append((b"content-type", b"application/json"))
     scope = {"type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": b"",
@@ -132,11 +138,7 @@ def ask(parts: Parts, method: str, path: str, key: Key | None = None, body: Any 
     async def send(message: Any) -> None:
         sent.append(message)
 
-    async def run() -> None:
-        with contextlib.suppress(RuntimeError):  # told as a 500, then raised again for the log
-            await parts.app(scope, receive, send)
-
-    asyncio.run(run())
+    asyncio.run(parts.app(scope, receive, send))  # type: ignore[arg-type]
     found = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
     return Reply(sent[0]["status"], found, b"".join(message.get("body", b"") for message in sent[1:]))
 
@@ -231,7 +233,8 @@ def test_a_browser_shows_the_token_it_was_given() -> None:
     assert reply.headers["cache-control"] == "no-store"
     shown = {**site, "x_forethought_csrf": reply.body["token"]}
     assert ask(parts, "POST", "/v1/feedback", ADMIN, body, **shown).status == 200
-    assert ask(Parts(), "POST", "/v1/feedback", ADMIN, body, **shown).code == "csrf"
+    assert ask(Parts(), "POST", "/v1/feedback", ADMIN, body, **shown).status == 200  # another process
+    assert ask(parts, "POST", "/v1/feedback", OTHER_ADMIN, body, **shown).code == "csrf"
 
 
 def test_a_route_decides_and_calls_nothing() -> None:
@@ -281,9 +284,30 @@ def test_a_method_that_a_path_does_not_take_is_told_which_it_takes(method: str, 
     assert (reply.status, reply.code, reply.headers["allow"]) == (405, "method_not_allowed", allow)
 
 
-def test_a_defect_is_told_without_its_words() -> None:
-    reply = ask(Parts(), "POST", "/v1/route", OWNER, {**CHAT, "model": "breaks"})
+def test_a_defect_is_told_and_logged_without_its_words(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        reply = ask(Parts(), "POST", "/v1/route", OWNER, {**CHAT, "model": "breaks"})
     assert (reply.status, reply.code) == (500, "internal_error")
+    assert b"secret" not in reply.raw
+    [record] = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert record.getMessage() == "RuntimeError at /v1/route"
+    assert record.exc_info is None
+
+
+def test_the_log_of_a_defect_names_no_path_that_a_client_made_up(caplog: pytest.LogCaptureFixture) -> None:
+    parts = Parts()
+    parts.ledger.decision = None  # type: ignore[assignment,method-assign]
+    assert ask(parts, "GET", "/v1/decisions/canary", OWNER).status == 500
+    assert "TypeError at /v1/decisions/{id}" in caplog.text
+    assert "canary" not in caplog.text
+
+
+@pytest.mark.parametrize(("method", "path"), PROTECTED)
+def test_without_a_ledger_nobody_is_known(method: str, path: str) -> None:
+    parts = Parts()
+    parts.ledger.unread = True
+    reply = ask(parts, method, path, ADMIN, {} if method == "POST" else None)
+    assert (reply.status, reply.code) == (503, "ledger_unavailable")
     assert b"secret" not in reply.raw
 
 

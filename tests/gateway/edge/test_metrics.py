@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from typing import get_args
 
@@ -23,7 +26,11 @@ ACCOUNT = Account(
 
 def samples(metrics: Metrics) -> dict[tuple[str, tuple[str, ...]], float]:
     """By name and label values, in the order of the labels' names."""
-    families = text_string_to_metric_families(metrics.render().decode())
+    return parsed(metrics.render().decode())
+
+
+def parsed(text: str) -> dict[tuple[str, tuple[str, ...]], float]:
+    families = text_string_to_metric_families(text)
     return {
         (s.name, tuple(v for _, v in sorted(s.labels.items()))): s.value for family in families for s in family.samples
     }
@@ -85,6 +92,71 @@ def test_errors_become_one_of_a_few_words() -> None:
     assert [kind_of(kind) for kind in get_args(Failure)] == list(get_args(Failure))
     assert kind_of("stall: nothing for 30 s") == "stall"
     assert kind_of("a secret text") == "other"
+
+
+COUNTED = """
+import os, sys
+from forethought.gateway.edge.metrics import Metrics
+
+metrics = Metrics()
+metrics.watch(lambda: {"https://a": "open"}, lambda: "abc")
+for asked in sys.stdin:
+    if asked == "show\\n":
+        print(metrics.render().decode() + "# EOF", flush=True)
+        continue
+    metrics.fell_back("timeout")
+    metrics._hop.observe(0.002)
+    metrics.active.inc()
+    print(os.getpid(), "# EOF", flush=True)
+"""
+
+
+class Process:
+    """A process that counts once for each line that it is sent."""
+
+    def __init__(self, folder) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", COUNTED],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(folder)},
+        )
+
+    def ask(self, word: str) -> str:
+        self._process.stdin.write(f"{word}\n")
+        self._process.stdin.flush()
+        lines = iter(self._process.stdout.readline, "")
+        said = []
+        for line in lines:
+            said.append(line.removesuffix("# EOF\n"))
+            if line.endswith("# EOF\n"):
+                break
+        return "".join(said)
+
+    def samples(self) -> dict[tuple[str, tuple[str, ...]], float]:
+        return parsed(self.ask("show"))
+
+    def close(self) -> None:
+        self._process.communicate()
+
+
+def test_processes_that_share_a_folder_show_one_sum_and_each_its_own_states(tmp_path) -> None:
+    first, second = Process(tmp_path), Process(tmp_path)
+    try:
+        pids = [first.ask("count").strip(), second.ask("count").strip(), second.ask("count").strip()]
+        for asked, pid in ((first, pids[0]), (second, pids[1])):
+            found = asked.samples()
+            assert found["forethought_fallbacks_total", ("timeout",)] == 3
+            assert found["forethought_hop_seconds_count", ()] == 3
+            assert found["forethought_hop_seconds_bucket", ("0.0025",)] == 3
+            assert found["forethought_active_requests", ()] == 3
+            assert found["forethought_ledger_losses_total", ()] == 0
+            assert found["forethought_breaker_open", (pid, "https://a")] == 1
+            assert found["forethought_router_info", ("abc", pid)] == 1
+    finally:
+        first.close()
+        second.close()
 
 
 def test_counting_a_request_costs_microseconds() -> None:

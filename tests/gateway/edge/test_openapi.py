@@ -22,6 +22,7 @@ WELL: dict[str, dict[str, Any]] = {
     "/responses": {"model": "m", "input": "x"},
     "/embeddings": {"model": "m", "input": "x"},
 }
+LINKS: list[Any] = ["https://a/b", "data:x", "file:///x", "x", "", None, 1, [], {}, {"url": "http://a"}, {"url": "/x"}]
 VALUES: list[Any] = [
     None, True, False, 0, 1, -1, 2, 20, 21, 128, 129, 2**31 - 1, 2**31, 2**63, 0.5, 1.5, 2.5, "", "x", "é", "x" * 256,
     "x" * 257, [], ["x"], [1], [-1], [[1]], [[]], [["x"]], [{}], [1, "x"], [None], {}, {"type": "x"}, {"type": 1},
@@ -33,6 +34,11 @@ VALUES: list[Any] = [
     [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:x"}}]}],
     [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "file:x"}}]}],
     [{"role": "user", "content": [{"type": "image_url"}]}], [{"role": "user", "content": ["x"]}],
+    [{"role": "user", "content": [{"type": "file_url", "file_url": {"url": "data:x"}}]}],
+    *([{"role": "user", "content": [{"type": "input_image", "image_url": link}]}] for link in LINKS),
+    *([{"type": "computer_call_output", "output": {"image_url": link}}] for link in LINKS),
+    *([{"type": "function_call_output", "output": [{"type": "input_file", "file_url": link}]}] for link in LINKS),
+    *([{"type": "new", "image_url": link, "content": 1, "output": ["x"]}] for link in LINKS),
 ]  # fmt: skip
 
 

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import time
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from forethought.gateway.edge.fields import FIELDS
 from forethought.gateway.edge.messages import ROLES
 from forethought.gateway.edge.parsing import new_id, parse_request
 from forethought.gateway.edge.refusals import REFUSED
+from forethought.gateway.edge.structure import MOST_PARTS
 from forethought.gateway.problems import Problem
 
 CHAT = {"model": "forethought", "messages": [{"role": "user", "content": "Hi"}]}
@@ -100,6 +103,26 @@ def test_a_malformed_message_is_refused(message: Any) -> None:
     assert (problem.param or "").startswith("messages[1]")
 
 
+@pytest.mark.parametrize("field", ["image_url", "file_url", "video_url"])
+@pytest.mark.parametrize("link", ["file:///etc/passwd", {"url": "file:///etc/passwd"}, "/etc/passwd", "FTP://a", 1, {}])
+def test_a_link_to_the_upstreams_own_files_is_refused_wherever_it_stands(field: str, link: Any) -> None:
+    part = {"type": "input_image", field: link}
+    for item in (
+        {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "x"}, part]},
+        {"type": "computer_call_output", "output": part},
+        {"type": "function_call_output", "output": [part]},
+        part,
+    ):
+        assert refused({"model": "m", "input": [item]}, "/responses").param == "input"
+    assert refused({**CHAT, "messages": [{"role": "user", "content": [part]}]}).param == "messages[0].content[0]"
+
+
+@pytest.mark.parametrize("link", ["https://a/b.png", "http://a", "data:image/png;base64,AA", None])
+def test_a_link_to_the_web_passes(link: Any) -> None:
+    content = [{"type": "input_image", "image_url": link}, {"type": "input_file", "file_url": link}, "odd"]
+    parse({"model": "m", "input": [{"role": "user", "content": content}, {"type": "new"}]}, "/responses")
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_every_role_may_speak(role: str) -> None:
     parts = [{"type": "text", "text": "x"}, {"type": "image_url", "image_url": {"url": "https://a/b"}}, {"type": "new"}]
@@ -116,6 +139,36 @@ def test_fields_that_steer_are_refused(name: str) -> None:
         assert refused({**body, name: None}, path).code == "field_refused"
 
 
+@pytest.mark.parametrize(
+    ("path", "name", "belongs"),
+    [
+        ("/chat/completions", "max_output_tokens", "/responses"),
+        ("/completions", "max_output_tokens", "/responses"),
+        ("/completions", "max_completion_tokens", "/chat/completions"),
+        ("/responses", "max_tokens", "/completions and /chat/completions"),
+        ("/responses", "max_completion_tokens", "/chat/completions"),
+        ("/embeddings", "max_tokens", "/completions and /chat/completions"),
+    ],
+)
+@pytest.mark.parametrize("value", [1, 1.0, "x"])
+def test_a_limit_of_another_path_is_refused(path: str, name: str, belongs: str, value: Any) -> None:
+    problem = refused({**BODIES[path], name: value}, path)
+    assert (problem.code, problem.param) == ("invalid_value", name)
+    assert problem.message.startswith(f"{name} must be left out, since it belongs to {belongs}")
+    refused({**BODIES[path], name.upper(): value}, path)
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/chat/completions", "max_tokens"), ("/chat/completions", "max_completion_tokens"),
+        ("/completions", "max_tokens"), ("/responses", "max_output_tokens"),
+    ],
+)  # fmt: skip
+def test_a_limit_of_its_own_path_passes(path: str, name: str) -> None:
+    assert parse({**BODIES[path], name: 7}, path).body[name] == 7
+
+
 SECOND_READINGS = [
     b'{"model":"cheap","messages":[{"role":"user","content":"x"}],"model":"dear"}',
     b'{"model":"cheap","messages":[{"role":"user","content":"x"}],"\\u006dodel":"dear"}',
@@ -128,6 +181,9 @@ SECOND_READINGS = [
     b'{"model":"cheap","messages":[{"role":"user","content":"x"}],"me\\u017f\\u017fages":[]}',
     b'{"n":1,"model":"cheap","messages":[{"role":"user","content":"x"}],"n":128}',
     b'{"model":"cheap","messages":[{"role":"user","content":"x"}],"api\\u005fbase":"http://a"}',
+    b'{"model":"cheap","messages":[{"role":"user","content":"x"}],"of_tomorrow":1,"of_tomorrow":2}',
+    b'{"model":"cheap","messages":[{"role":"user","content":"x","content":"y"}]}',
+    b'{"model":"cheap","messages":[{"role":"user","content":"x\\\\","c\\u006fntent":"y"}]}',
 ]
 
 
@@ -138,7 +194,88 @@ def test_a_body_that_an_upstream_could_read_otherwise_is_refused(raw: bytes) -> 
 
 def test_equal_names_within_other_fields_are_let_be() -> None:
     parse({**CHAT, "metadata": {"model": "x", "n": 1}, "tools": [{"model": 1}, {"n": 2}]})
-    parse({**CHAT, "messages": [{"role": "user", "content": 'say "model": "x", "model": \\u006d'}]})
+    for text in ('say "model": "x", "model": \\u006d', '{"a":1,"a":[', "C:\\", '\\\\"', ':"', "\\n"):
+        parse({**CHAT, "messages": [{"role": "user", "content": text}], 'é\\":': {"\\": text}})
+
+
+def begun(unit: bytes, parts: int, most: int = MOST_PARTS) -> bytes:
+    """A chat with a field of as many equal items as are allowed, or a few more."""
+    items = unit * ((most - 60) // parts)
+    return b'{"model":"m","messages":[{"role":"user","content":"x"}],"z":[' + items + b"0]}"
+
+
+DENSE = [
+    (b"[],", 7), (b"[[]],", 13), (b'{"a":1},', 10), (b'{"a":"b"},', 12), (b"12345,", 1), (b'"ab",', 3),
+    ('"é日",'.encode(), 3), (b"[" * 100 + b"]" * 100 + b",", 601),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("unit", "parts"), DENSE, ids=[unit[:9].decode() for unit, _ in DENSE])
+def test_a_body_holds_so_many_parts_and_no_more(unit: bytes, parts: int) -> None:
+    raw, spent = begun(unit, parts), []
+    for _ in range(4):
+        started = time.thread_time()
+        parse(raw)
+        spent.append(time.thread_time() - started)
+    print(f"{unit[:9]!r}: {min(spent) * 1e3:.0f} ms for {len(raw) >> 10} KiB")
+    assert min(spent) < 0.1  # 10 to 45 ms on a quiet core
+    assert refused(begun(unit, parts, MOST_PARTS + 1000)).code == "too_complex"
+
+
+def grown(raw: bytes) -> float:
+    """Most MB that reading a body takes."""
+    tracemalloc.start()
+    try:
+        with contextlib.suppress(Problem):
+            parse(raw)
+        return tracemalloc.get_traced_memory()[1] / 2**20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        begun(b"[],", 1, 14 * 2**20 // 3),
+        begun(b'{"a":1},', 1, 14 * 2**20 // 8)[:-1] + b',"\\u0041":1}',
+        begun(b'"",', 1, 14 * 2**20 // 3),
+        begun(b"9" * 4300 + b",", 1, 3000),
+        b'{"model":"' + rb"\\" * (7 * 2**20) + b'"}',
+        b'{"model":"' + rb"\"" * (7 * 2**20) + b'"}',
+        b'"' * (14 * 2**20),
+    ],
+    ids=["arrays", "objects", "strings", "digits", "backslashes", "quotes", "open"],
+)
+def test_a_large_body_of_small_parts_is_refused_before_it_is_parsed(raw: bytes) -> None:
+    started = time.thread_time()
+    problem = refused(raw)
+    spent = time.thread_time() - started
+    print(f"{spent * 1e3:.0f} ms for {len(raw) >> 20} MiB")
+    assert problem.code == "too_complex"
+    assert spent < 0.1  # 5 to 35 ms on a quiet core
+    assert grown(raw) < 50
+
+
+def test_the_most_that_is_accepted_takes_little_memory() -> None:
+    for unit, parts in DENSE[3:6]:
+        assert grown(begun(unit, parts)) < 50
+
+
+@pytest.mark.parametrize("text", ["word ", "1,2;3,4\n", '{"a": [1, 2]}, "b": "c"' + "x" * 60, "\U0001f600é"])
+def test_ten_megabytes_of_text_are_a_plain_request(text: str) -> None:
+    long = text * (10 * 2**20 // len(text.encode()))
+    raw = json.dumps({**CHAT, "messages": [{"role": "user", "content": long}]}, ensure_ascii=False).encode()
+    started = time.thread_time()
+    body = parse(raw).body
+    spent = time.thread_time() - started
+    print(f"{spent * 1e3:.0f} ms for {len(raw) >> 20} MiB")
+    assert body["messages"][0]["content"] == long
+    assert spent < 0.2
+
+
+def test_three_hundred_thousand_tokens_may_be_embedded() -> None:
+    inputs = [[number] * 150 for number in range(100_000, 102_000)]
+    assert parse({"model": "m", "input": inputs}, "/embeddings").body["input"] == inputs
 
 
 def test_many_equal_names_do_not_take_long() -> None:

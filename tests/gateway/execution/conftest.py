@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from forethought.core import Decision, Prediction
-from forethought.gateway.base import LOCAL, Account, ClientRequest, Delivery, Plan
+from forethought.gateway.base import LOCAL, Account, ClientRequest, Delivery, Key, Plan
 from forethought.gateway.config import GatewayConfig
 from forethought.gateway.execution import Executor
 from forethought.gateway.upstreams import Failover, UpstreamFailure, UpstreamRequest
@@ -181,11 +181,17 @@ def bench_of(entries: list[dict[str, Any]], scripts: Mapping[str, Script], **set
 
 
 def request_of(
-    text: str = "What is 2 + 2?", *, path: str = "/chat/completions", model: str = "forethought", **body: Any
+    text: str = "What is 2 + 2?",
+    *,
+    path: str = "/chat/completions",
+    model: str = "forethought",
+    key: Key = LOCAL,
+    **body: Any,
 ) -> ClientRequest:
-    asked = {"messages": [{"role": "user", "content": text}]} if path == "/chat/completions" else {"prompt": text}
-    whole = {"model": model, **asked, **body}
-    return ClientRequest("r1", path, json.dumps(whole).encode(), whole, LOCAL)
+    asked: dict[str, Any] = {"/chat/completions": {"messages": [{"role": "user", "content": text}]}}
+    asked["/completions"] = {"prompt": text}
+    whole = {"model": model, **asked.get(path, {"input": text}), **body}
+    return ClientRequest("r1", path, json.dumps(whole).encode(), whole, key)
 
 
 def plan_of(*names: str, costs: Mapping[str, float] | None = None) -> Plan:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from forethought.gateway.base import Account
+from forethought.gateway.base import Account, Key
 from forethought.gateway.problems import Problem
 from forethought.gateway.upstreams import UpstreamFailure
 
@@ -34,7 +34,8 @@ def case(kit: Any, rng: random.Random) -> tuple[Any, Any, Any, int]:
     scripts = {name: _adversary(kit, random.Random(rng.random())) for name in names}
     bench = kit.bench(entries, scripts, retries={"attempts": rng.randint(1, 2), "base": 1e-4, "cap": 1e-3}, **settings)
     stream = {"stream": True} if rng.random() < 0.3 else {}
-    return bench, kit.request("why? " * rng.randint(1, 20), **stream), kit.plan(*names), steps
+    request = kit.request("why? " * rng.randint(1, 20), key=Key("k", daily_budget=10**12), **stream)
+    return bench, request, kit.plan(*names), steps
 
 
 def _vote(rng: random.Random) -> Any:

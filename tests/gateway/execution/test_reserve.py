@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,13 +24,13 @@ def executor(kit: Any, *entries: Any, **settings: Any) -> Any:
 def test_a_named_target_may_take_the_whole_body_and_its_longest_answer(kit: Any) -> None:
     request = kit.request(model="a")
     reserve = executor(kit, kit.entry("a", max_output=100)).reserve(request, Plan(("a",)))
-    assert reserve == 1000 * (len(request.raw) + 16 * 3) + 2000 * 100
+    assert reserve == 1000 * (len(request.raw) + 128 + 16) + 2000 * 100
 
 
 def test_a_routed_target_takes_its_policys_prompt_and_limit(kit: Any) -> None:
     request = kit.request()
     reserve = executor(kit, kit.entry("a", policy={"system": "Bé brief."})).reserve(request, kit.plan("a"))
-    assert reserve == 1000 * (len(request.raw) + 16 * 3 + 10) + 2000 * 16
+    assert reserve == 1000 * (len(request.raw) + 128 + 16 + 16 + 10) + 2000 * 16
 
 
 @pytest.mark.parametrize(
@@ -85,11 +87,49 @@ def test_targets_without_prices_and_abstentions_cost_nothing(kit: Any) -> None:
     assert (made.reserve(kit.request(), kit.plan("a")), made.reserve(kit.request(), kit.plan())) == (0, 0)
 
 
-def test_images_by_address_are_counted(kit: Any) -> None:
-    made = executor(kit, kit.entry("a"))
-    parts = [{"type": "image_url", "image_url": {"url": "https://x/y.png"}}]
-    shown = kit.request(messages=[{"role": "user", "content": parts}])
-    assert made.reserve(shown, kit.plan("a")) > 1000 * 4096
+def shown(kit: Any, *parts: dict[str, Any]) -> Any:
+    return kit.request(messages=[{"role": "user", "content": list(parts)}])
+
+
+def test_images_are_counted_in_the_parsed_body_and_their_bytes_are_not(kit: Any) -> None:
+    made = executor(kit, kit.entry("a", prices={"input": 1.0, "output": 0}))
+    link = {"type": "image_url", "image_url": {"url": "https://x/y.png"}}
+    inline = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 200_000}}
+    for request, images in ((shown(kit, link), 1), (shown(kit, link, link), 2), (shown(kit, inline), 1)):
+        over = made.reserve(request, kit.plan("a")) - 1000 * 49_152 * images
+        assert 0 < over < 1000 * 600
+    escaped = shown(kit, link)
+    raw = escaped.raw.replace(b"image_url", b"image\\u005furl")
+    escaped = replace(escaped, raw=raw, body=json.loads(raw))
+    assert made.reserve(escaped, kit.plan("a")) > 1000 * 49_152
+
+
+def test_what_only_looks_like_an_image_is_text(kit: Any) -> None:
+    made = executor(kit, kit.entry("a", prices={"input": 1.0, "output": 0}))
+    odd = {"type": "image_url", "image_url": {"url": "data:text/plain," + "A" * 200_000}}
+    assert made.reserve(shown(kit, odd), kit.plan("a")) > 1000 * (49_152 + 200_000)
+
+
+def test_tools_are_explained_to_the_model(kit: Any) -> None:
+    made = executor(kit, kit.entry("a", prices={"input": 1.0, "output": 0}))
+    tool = {"type": "function", "function": {"name": "f"}}
+    plain, told = kit.request(), kit.request(tools=[tool])
+    more = made.reserve(told, kit.plan("a")) - made.reserve(plain, kit.plan("a"))
+    assert more == 1000 * (1024 + len(told.raw) - len(plain.raw))
+
+
+def test_items_of_a_responses_input_are_turns(kit: Any) -> None:
+    made = executor(kit, kit.entry("a", prices={"input": 1.0, "output": 0}))
+    turns = [{"role": "user", "content": "x"}] * 3
+    request = kit.request(path="/responses", model="a", input=turns)
+    assert made.reserve(request, Plan(("a",))) == 1000 * (len(request.raw) + 128 + 3 * 16)
+
+
+def test_a_prompt_is_counted_for_each_of_n_answers_and_once_for_several_prompts(kit: Any) -> None:
+    made = executor(kit, kit.entry("a", prices={"input": 1.0, "output": 0}))
+    for body, times, texts in (({"n": 3}, 3, 1), ({"n": 2, "best_of": 4}, 4, 1), ({"prompt": ["x", "y"]}, 1, 2)):
+        request = kit.request(path="/completions", **body)
+        assert made.reserve(request, kit.plan("a")) == 1000 * times * (len(request.raw) + 128 + 16 * texts)
 
 
 @given(st.integers(0, 10**40), st.integers(0, 10**40))

@@ -205,9 +205,9 @@ def test_what_is_no_database_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("mysql://SECRET@host/name", "got mysql://"),
-        ("postgresql+psycopg2://SECRET@host/name", r"got postgresql\+psycopg2://"),
-        ("SECRET", "must be a URL"),
+        ("mysql://SECRET@host/name", "got 'mysql://"),
+        ("postgresql+psycopg2://SECRET@host/name", r"got 'postgresql\+psycopg2://"),
+        ("u:SECRET@host", "must be a URL"),
         ("", "must be a URL"),
         ("sqlite://", "must name a file"),
         ("sqlite:///:memory:", "must name a file"),

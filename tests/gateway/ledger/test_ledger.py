@@ -31,7 +31,7 @@ def test_a_decision_is_kept_whole(ledger_url, records):
     opened = records.opening(text="the prompt", stream=True, dear=True)
 
     async def work(ledger):
-        assert await ledger.admit(opened) == records.DAY
+        await ledger.admit(opened)
         await ledger.settle(records.closing(opened, cost=7))
         await ledger.feedback(Feedback(opened.id, 0.5, "user", records.NOON + 9))
         return await ledger.decision(opened.id)
@@ -121,7 +121,7 @@ def test_an_end_may_wait_together_with_its_beginning(ledger_url, records, query)
             ledger.admit(opened), ledger.settle(records.closing(opened, cost=7)), ledger.feedback(told)
         )
 
-    assert using(ledger_url, work) == [records.DAY, None, True]
+    assert using(ledger_url, work) == [None, None, True]
     assert spent(ledger_url, "k", query) == (7, 0, 1, 0)
 
 
@@ -265,7 +265,7 @@ def test_what_waits_is_written_before_the_ledger_closes(ledger_url, records):
         tasks = [asyncio.create_task(ledger.admit(opened)) for opened in openings]
         await asyncio.sleep(0)
         await ledger.close()
-        assert await asyncio.gather(*tasks) == [records.DAY] * 20
+        await asyncio.gather(*tasks)
         with pytest.raises(LedgerLost, match="closed"):
             await ledger.admit(records.opening())
         with pytest.raises(LedgerLost, match="closed"):

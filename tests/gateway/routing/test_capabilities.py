@@ -71,19 +71,32 @@ def test_votes_and_local_targets_answer_plain_text_only(ask, plain):
     assert missing(ask(), listed) == ()
 
 
-def test_a_prompt_and_its_answer_must_fit_the_context(ask):
-    request = ask("x" * 3000, max_tokens=500)
+@pytest.mark.parametrize("limit", ["max_tokens", "max_completion_tokens"])
+def test_a_prompt_that_surely_does_not_fit_with_its_answer_is_not_tried(ask, limit):
+    request = ask("x" * 16_000, **{limit: 500})
     assert missing(request, entry(context=1499)) == ("context",)
     assert missing(request, entry(context=1500)) == ()
-    assert missing(ask("x" * 3000, max_completion_tokens=500), entry(context=1499)) == ("context",)
     assert missing(request, entry()) == ()
+    assert missing(ask("x" * 16_000, path="/completions", **{limit: 500}), entry(context=1499)) == ("context",)
 
 
-def test_a_wide_script_counts_by_its_bytes_and_an_image_not_at_all(ask):
-    assert demand(ask("\u6c34" * 300)).tokens == 300
-    huge = [{"type": "text", "text": "abc"}, {"type": "image_url", "image_url": {"url": "x" * 10_000}}]
-    assert demand(ask(huge)).tokens == 1
-    assert demand(ask("abc", tools=[{"name": "x" * 300}])).tokens > 100
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("The quick brown fox jumps over the lazy dog and then rests. " * 100, 1300),
+        ("internationalisation " * 200, 800),
+        (" " * 64 * 100, 400),
+        ("\u0e2a\u0e27\u0e31\u0e2a\u0e14\u0e35\u0e04\u0e23\u0e31\u0e1a " * 400, 2000),
+    ],
+)
+def test_a_prompt_that_fits_is_never_taken_for_too_long(ask, text, tokens):
+    assert demand(ask(text)).tokens <= tokens
+
+
+def test_what_a_target_writes_in_its_own_way_is_not_counted(ask):
+    huge = [{"type": "text", "text": "x" * 32}, {"type": "image_url", "image_url": {"url": "x" * 10_000}}]
+    assert demand(ask(huge)).tokens == 2
+    assert demand(ask("x" * 32, tools=[{"name": "x" * 300}], response_format={"schema": "x" * 300})).tokens == 2
 
 
 def test_a_few_shot_prompt_shows_no_conversation(ask):

@@ -8,6 +8,8 @@ from forethought.gateway.routing.reading import read_turns
 
 HISTORY = (("user", "tell me of rivers"), ("assistant", "word " * 20_000))
 """25,000 tokens, which cost 0.025 USD at a dollar a million."""
+RULES = (("system", "word " * 20_000),)
+"""As many, before anybody has answered."""
 EVEN = {"prices": {"input": 1.0, "output": 1.0}}
 CACHED = {"prices": {"input": 1.0, "output": 1.0, "cached_input": 0.0}}
 
@@ -57,9 +59,9 @@ def test_a_kept_target_that_cannot_be_asked_is_left(second_turn):
 def test_an_id_of_the_client_names_a_conversation_without_any_turns(planned, ask, gateway_config):
     async def work(planner, host):
         first = await planner.plan(ask("a verb", conversation="mine"))
-        planner.answered(first, "hopeless", 10**6)
+        planner.answered(first, "hopeless")
         return [
-            await planner.plan(ask("another question of metal", conversation=id, key=key))
+            await planner.plan(ask("another question of metal", earlier=RULES, conversation=id, key=key))
             for id, key in (("mine", "k"), ("other", "k"), ("mine", "other key"))
         ]
 
@@ -71,8 +73,8 @@ def test_an_id_of_the_client_names_a_conversation_without_any_turns(planned, ask
 
 def test_the_same_beginning_without_an_answer_yet_is_routed_anew(planned, ask, gateway_config):
     async def work(planner, host):
-        planner.answered(await planner.plan(ask()), "hopeless", 10**6)
-        return await planner.plan(ask())
+        planner.answered(await planner.plan(ask(earlier=RULES)), "hopeless")
+        return await planner.plan(ask(earlier=RULES))
 
     assert planned(work, gateway_config({"hopeless": CACHED})).targets[0] != "hopeless"
 
@@ -133,9 +135,9 @@ def test_what_is_kept_expires_and_gives_way():
     now = [0.0]
     table = Conversations(10.0, most=2, clock=lambda: now[0])
     for id in ("a", "b", "c"):
-        table.keep(id, "north", 5)
+        table.keep(id, "north")
     assert table.get("a") is None
-    assert (table.get("c").target, table.get("c").prompt_tokens) == ("north", 5)
+    assert table.get("c").target == "north"
     now[0] = 10.0
     assert table.get("c") is None
     assert len(table) == 1

@@ -36,7 +36,8 @@ def test_rules_are_had_by_name(names, asked, policy):
 
 @pytest.mark.parametrize("asked", ["", "nothing", "tolerance", "argmax:1", "utility:0.1", "single:0", "thrifty:1", ":"])
 def test_an_unknown_rule_is_told_what_there_is(names, asked):
-    with pytest.raises(Problem, match=r"forethought/thrifty.*forethought/argmax.*forethought/tolerance:tau") as refused:
+    said = r"forethought/thrifty, forethought/argmax.*/tolerance:<tau>.*, e\.g\. forethought/tolerance:0\.05$"
+    with pytest.raises(Problem, match=said) as refused:
         names[asked]
     assert (refused.value.status, refused.value.code) == (404, "model_not_found")
 

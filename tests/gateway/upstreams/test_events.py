@@ -104,6 +104,33 @@ def test_a_second_choice_that_began_must_end_too():
     assert stream.failure is not None
 
 
+def finish(index):
+    return b'data: {"choices": [{"index": %d, "text": "a", "finish_reason": "stop"}]}\n\n' % index
+
+
+@pytest.mark.parametrize(
+    ("path", "asked", "choices"),
+    [
+        ("/chat/completions", {"n": 2}, 2),
+        ("/chat/completions", {"n": 3.0}, 3),
+        ("/chat/completions", {"n": None}, 1),
+        ("/completions", {"n": 2, "best_of": 4, "prompt": "a"}, 2),
+        ("/completions", {"prompt": ["a", "b"]}, 2),
+        ("/completions", {"n": 2, "prompt": [[1, 2], [3]]}, 4),
+        ("/completions", {"n": 2, "prompt": [1, 2, 3]}, 2),
+        ("/completions", {"prompt": [1.0, 2]}, 1),
+    ],
+)
+def test_every_choice_that_was_asked_for_must_end_even_one_that_never_began(path, asked, choices):
+    for ended in range(choices + 1):
+        stream = AnswerStream(UpstreamRequest(path, json.dumps(asked).encode(), stream=True))
+        for index in reversed(range(choices - ended, choices)):
+            stream.take(finish(index))
+        stream.finish()
+        assert (stream.failure is None) == (ended == choices)
+        assert stream.last == (DONE if ended == choices else b"")
+
+
 @pytest.mark.parametrize(
     "delta",
     [

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from asking import ask, failover, rung, upstreams
 
 from forethought.core import Prices
 from forethought.gateway.base import Account
+from forethought.gateway.config import Timeouts
 from forethought.gateway.money import cost_of
 from forethought.gateway.problems import Problem
+from forethought.gateway.upstreams import HttpUpstream
+from forethought.gateway.upstreams.climb import Climb
 
 
 def test_a_request_too_long_goes_on_only_to_a_larger_target(provider, other_provider):
@@ -349,5 +355,163 @@ def test_an_upstream_that_ignores_stream_is_answered_with_what_it_sent(provider)
             delivery = await failover().deliver([asked], Account())
             assert delivery.pieces is None
             assert delivery.content_type == "application/json"
+
+    asyncio.run(main())
+
+
+@asynccontextmanager
+async def saying(body: bytes, length: int | None = None) -> AsyncIterator[HttpUpstream]:
+    """An upstream that says this to everybody, and may have announced more than it says."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        await reader.readexactly(int(head.lower().partition(b"content-length:")[2].split(b"\r")[0]))
+        announced = len(body) if length is None else length
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % announced)
+        writer.write(body)
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    upstream = HttpUpstream(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", timeouts=Timeouts())
+    try:
+        yield upstream
+    finally:
+        await upstream.aclose()
+        server.close()
+
+
+WHOLE = b'{"choices":[{"message":{"content":"hi"}}],"usage":{"prompt_tokens":20,"completion_tokens":100}}'
+NO_CHOICE = b'{"choices":[],"usage":{"prompt_tokens":20,"completion_tokens":100}}'
+
+
+def test_a_whole_answer_that_was_cut_costs_nothing(provider):
+    async def main():
+        async with upstreams(provider) as (first,):
+            account = Account()
+            with pytest.raises(Problem):
+                await failover().deliver([rung(first, "a", "cut-1")], account)
+            assert [(a.error, a.output_tokens, a.cost) for a in account.attempts] == [("cut", 0, 0)] * 2
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(("body", "more"), [(WHOLE, 50), (NO_CHOICE, 0)])
+def test_what_a_failed_answer_told_of_its_usage_is_charged(body, more):
+    async def main():
+        async with saying(body, len(body) + more) as upstream:
+            account = Account()
+            with pytest.raises(Problem):
+                await failover(attempts=1).deliver([rung(upstream, "a", "m")], account)
+            [attempt] = account.attempts
+            assert (attempt.input_tokens, attempt.output_tokens, attempt.estimated) == (20, 100, False)
+            assert attempt.cost == cost_of(Prices(1.0, 2.0), 20, 100)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(("allowance", "asked"), [(None, 2), (2 * 300_000, 2), (300_000, 1), (300_000 - 1, 0)])
+def test_nobody_is_asked_whom_the_allowance_does_not_cover(allowance, asked):
+    async def main():
+        async with saying(WHOLE, len(WHOLE) + 50) as upstream:
+            account = Account(allowance=allowance)
+            with pytest.raises(Problem):
+                await failover().deliver([replace(rung(upstream, "a", "m"), bound=300_000)], account)
+            assert len(account.attempts) == asked
+            assert account.held == 0
+
+    asyncio.run(main())
+
+
+def test_attempts_under_way_are_covered_together(provider):
+    async def main():
+        async with upstreams(provider) as (first,):
+            survivor, account = failover(), Account(allowance=3000)
+            one = replace(rung(first, "a", "ok+wait-0.05"), bound=1000, prices=Prices(0.0, 1.0))
+            found = await asyncio.gather(*(survivor.deliver([one], account) for _ in range(5)), return_exceptions=True)
+            assert sum(isinstance(each, Problem) for each in found) == 2
+            assert len(provider.requests) == 3
+
+    asyncio.run(main())
+
+
+def test_a_hedge_that_is_not_covered_is_not_asked(provider, other_provider):
+    async def main():
+        async with upstreams(provider, other_provider) as (first, second):
+            survivor, account = failover(hedge_after=0.02), Account(allowance=1500)
+            slow, spare = rung(first, "slow", "slow-first-0.1"), rung(second, "spare", "ok")
+            free = Prices(0.0, 0.0)
+            rungs = [replace(each, bound=1000, prices=free) for each in (slow, spare)]
+            delivery = await survivor.deliver(rungs, account)
+            assert delivery.target == "slow"
+            assert other_provider.requests == []
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(("allowance", "charged"), [(10**9, True), (None, False)])
+def test_what_is_given_up_after_it_was_sent_costs_its_prompt_where_there_is_a_budget(allowance, charged, provider):
+    async def main():
+        async with upstreams(provider) as (first,):
+            account, one = Account(allowance=allowance), replace(rung(first, "a", "silent"), bound=10**6)
+            asking = asyncio.create_task(failover(first_token=5).deliver([one], account))
+            await asyncio.sleep(0.05)
+            asking.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asking
+            [attempt] = account.attempts
+            prompt = -(-len(one.request.body) // 4) if charged else 0
+            assert (attempt.input_tokens, attempt.output_tokens, attempt.estimated) == (prompt, 0, charged)
+            assert attempt.cost == 1000 * prompt
+            assert account.held == 0
+
+    asyncio.run(main())
+
+
+def test_an_estimate_is_never_dearer_than_what_was_held_for_it(provider):
+    async def main():
+        async with upstreams(provider) as (first,):
+            account = Account(allowance=10)
+            await failover().deliver([replace(rung(first, "a", "no-usage"), bound=10)], account)
+            assert (account.cost, account.attempts[0].estimated) == (10, True)
+
+    asyncio.run(main())
+
+
+def test_an_answer_that_never_ends_is_given_up(monkeypatch):
+    monkeypatch.setattr("forethought.gateway.upstreams.attempt._LONGEST_ANSWER", 10_000)
+
+    async def main(length: int) -> Any:
+        body = b'{"choices":[{"message":{"content":"' + b"x" * length + b'"}}]}'
+        async with saying(body) as upstream:
+            seen, account = await ask(failover(attempts=1), [rung(upstream, "a", "m")])
+            return seen.status, account.attempts[0].error
+
+    assert asyncio.run(main(9_000)) == (200, "")
+    assert asyncio.run(main(11_000)) == (503, "malformed")
+
+
+def test_a_retry_that_is_not_started_takes_nothing_from_the_retry_budget(provider, other_provider):
+    async def main():
+        async with upstreams(provider, other_provider) as (first, second):
+            survivor = failover(hedge_after=0.01, base=0.5)
+            rungs = [rung(first, "a", "ok"), rung(second, "slow", "slow-first-0.1")]
+            climb = Climb(rungs, survivor._clock() + 9, frozenset())
+            [tried, slow] = climb.legs
+            tried.tries, tried.ready = 1, survivor._clock() + 0.3
+            saved = survivor._of("a").budget._saved
+            assert await survivor._hedged(climb, slow, Account()) is not None
+            assert survivor._of("a").budget._saved == saved == 1
+            assert provider.requests == []
+
+    asyncio.run(main())
+
+
+def test_a_wait_beyond_the_requests_time_takes_nothing_from_the_retry_budget(provider):
+    async def main():
+        async with upstreams(provider) as (first,):
+            survivor = failover(total=0.2)
+            with pytest.raises(Problem):
+                await survivor.deliver([rung(first, "a", "status-503-retry-after-0.9")], Account())
+            assert survivor._of("a").budget._saved == 1
 
     asyncio.run(main())

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from forethought.gateway.edge.items import INPUT, is_input
 from forethought.gateway.edge.messages import MESSAGES, is_messages
 
 MOST_TOKENS = 2**31 - 1
@@ -145,7 +146,7 @@ _CHOICES: Mapping[str, Field] = {
     "response_format": _RESPONSE_FORMAT,
 }
 
-FIELDS: Mapping[str, Mapping[str, Field]] = {
+_OWN: Mapping[str, Mapping[str, Field]] = {
     "/chat/completions": {
         **_SAMPLING,
         **_CHOICES,
@@ -167,14 +168,27 @@ FIELDS: Mapping[str, Mapping[str, Field]] = {
     "/responses": {
         **_SAMPLING,
         "input": Field(
-            "a string or an array of objects",
-            {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "object"}}]},
-            lambda value: type(value) is str or _is_objects(value),
+            "a string, or an array of objects whose links begin with http://, https:// or data:",
+            INPUT,
+            is_input,
             required=True,
         ),
         "max_output_tokens": integer(1, MOST_TOKENS),
         "tools": array_of_objects(),
     },
     "/embeddings": {"model": _MODEL_NAME, "input": _PROMPTS, "dimensions": integer(1, MOST_TOKENS)},
+}
+
+_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+
+
+def _misplaced(name: str) -> Field:
+    """A limit that an upstream would not read on this path, so that it would answer without one."""
+    belongs = " and ".join(sorted((path for path, own in _OWN.items() if name in own), key=len))
+    return Field(f"left out, since it belongs to {belongs}", {"not": {}}, lambda value: False)
+
+
+FIELDS: Mapping[str, Mapping[str, Field]] = {
+    path: {**{name: _misplaced(name) for name in _LIMITS if name not in own}, **own} for path, own in _OWN.items()
 }
 """By path below the API's root. A field that is not here is nobody's business but the upstream's."""

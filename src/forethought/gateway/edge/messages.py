@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from forethought.gateway.edge.links import LINKED, LINKS, TOLD, are_fetchable
+
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 """Whose turns a chat may hold."""
 
 MAY_BE_SILENT = frozenset({"assistant", "function"})
 """Whose turns may lack content: what they say can stand in a tool call."""
-
-_LINKED = ("image_url", "audio_url", "video_url")
-_SCHEMES = ("http://", "https://", "data:")
 
 _TEXT_PART = {
     "type": "object",
@@ -19,24 +18,13 @@ _TEXT_PART = {
     "properties": {"type": {"const": "text"}, "text": {"type": "string"}},
 }
 _LINKED_PARTS = [
-    {
-        "type": "object",
-        "required": ["type", kind],
-        "properties": {
-            "type": {"const": kind},
-            kind: {
-                "type": "object",
-                "required": ["url"],
-                "properties": {"url": {"type": "string", "pattern": "^(http://|https://|data:)"}},
-            },
-        },
-    }
-    for kind in _LINKED
+    {"type": "object", "required": ["type", kind], "properties": {**LINKS, "type": {"const": kind}, kind: TOLD}}
+    for kind in LINKED
 ]
 _OTHER_PART = {
     "type": "object",
     "required": ["type"],
-    "properties": {"type": {"type": "string", "not": {"enum": ["text", *_LINKED]}}},
+    "properties": {**LINKS, "type": {"type": "string", "not": {"enum": ["text", *LINKED]}}},
 }
 _CONTENT = [
     {"type": "string"},
@@ -96,12 +84,11 @@ def fault_of(messages: list[Any]) -> tuple[str, str] | None:
 
 
 def _is_part(part: Any) -> bool:
-    """Whether a part can be read; a link to a file of the upstream's own is no link."""
+    """Whether a part can be read."""
     if type(part) is not dict or type(kind := part.get("type")) is not str:
         return False
     if kind == "text":
         return type(part.get("text")) is str
-    if kind not in _LINKED:
-        return True
-    link = part.get(kind)
-    return type(link) is dict and type(url := link.get("url")) is str and url.startswith(_SCHEMES)
+    if kind in LINKED and type(part.get(kind)) is not dict:
+        return False
+    return are_fetchable(part)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from forethought.gateway.base import Account, Attempt, ClientRequest, Plan
@@ -17,6 +19,10 @@ from forethought.gateway.upstreams.base import Failure
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """Of `Metrics.render`."""
+
+FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""Variable of the environment that names the folder in which several processes count together. prometheus_client reads
+it when it is imported."""
 
 MOST_CHILDREN = 1_000
 """Label sets of one metric; further ones are counted together as `other`."""
@@ -32,10 +38,18 @@ _FAILURES = frozenset(get_args(Failure))
 
 
 class Metrics:
-    """All metrics of one gateway, in a registry of their own."""
+    """All metrics of one gateway, in a registry of their own.
+
+    Where processes share the folder of `FOLDER`, each of them shows the sums over all, and states of its own (breakers,
+    the router) under its `pid`.
+    """
 
     def __init__(self) -> None:
-        self.registry = registry = CollectorRegistry()
+        registry = CollectorRegistry()
+        self._shown = registry
+        if FOLDER in os.environ:
+            self._shown = CollectorRegistry()
+            MultiProcessCollector(self._shown)  # type: ignore[no-untyped-call]
         self._requests = _Labelled(
             _counter("requests", "Requests by how they ended.", ["path", "ending", "status"], registry)
         )
@@ -49,7 +63,9 @@ class Metrics:
         self._whole = _histogram("request_seconds", "From the request to its end.", _ANSWER, registry)
         self._losses = _counter("ledger_losses", "Writes that the ledger lost.", [], registry)
         self._reloads = _counter("router_reloads", "Router artifacts taken up.", [], registry)
-        self.active = Gauge("forethought_active_requests", "Requests under way.", registry=registry)
+        self.active = Gauge(
+            "forethought_active_requests", "Requests under way.", registry=registry, multiprocess_mode="livesum"
+        )
 
     def observe(
         self, request: ClientRequest, plan: Plan, account: Account, status: int, target: str | None, seconds: float
@@ -109,11 +125,11 @@ class Metrics:
             breakers: State by target, each a key of `BREAKER_STATES`.
             artifact: Hash of the router that is served; None without one.
         """
-        self.registry.register(_States(breakers, artifact))
+        self._shown.register(_States(breakers, artifact))
 
     def render(self) -> bytes:
         """Everything in Prometheus' text format."""
-        return generate_latest(self.registry)
+        return generate_latest(self._shown)
 
 
 class _Labelled:
@@ -136,16 +152,20 @@ class _States(Collector):
     def __init__(self, breakers: Callable[[], Mapping[str, str]], artifact: Callable[[], str | None]) -> None:
         self._breakers = breakers
         self._artifact = artifact
+        self._own = {"pid": str(os.getpid())} if FOLDER in os.environ else {}
 
     def collect(self) -> Iterable[Metric]:
-        breakers = GaugeMetricFamily("forethought_breaker_open", "0 closed, 0.5 half open, 1 open.", labels=["target"])
+        breakers = self._family("breaker_open", "0 closed, 0.5 half open, 1 open.", "target")
         for target, state in self._breakers().items():
-            breakers.add_metric([target], BREAKER_STATES[state])
+            breakers.add_metric([target, *self._own.values()], BREAKER_STATES[state])
         yield breakers
-        router = GaugeMetricFamily("forethought_router_info", "The router that is served.", labels=["artifact"])
+        router = self._family("router_info", "The router that is served.", "artifact")
         if (artifact := self._artifact()) is not None:
-            router.add_metric([artifact], 1.0)
+            router.add_metric([artifact, *self._own.values()], 1.0)
         yield router
+
+    def _family(self, name: str, text: str, label: str) -> GaugeMetricFamily:
+        return GaugeMetricFamily(f"forethought_{name}", text, labels=[label, *self._own])
 
 
 def kind_of(error: str) -> str:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import secrets
 import time
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_json
@@ -14,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from forethought.gateway.base import Key
 from forethought.gateway.edge import endpoints, origin
@@ -36,15 +35,26 @@ PREFIX = "/v1"
 CHAT = "/chat/completions"
 """Whose body `POST /v1/route` takes."""
 
-Handler = Callable[[Request], Awaitable[Response]]
 
-
-def small_endpoints(services: Services) -> Starlette:
+def small_endpoints(services: Services) -> ASGIApp:
     """Everything but the four endpoints that targets answer.
 
     Args:
         services: What the gateway is made of.
     """
+    app = _routed(services)
+    templates: dict[Any, str] = {route.endpoint: route.path for route in app.routes if isinstance(route, Route)}
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await app(scope, receive, send)
+        except Exception as error:  # told by `_defect`; raised on, the server would log its words, which may be secret
+            log.error("%s at %s", type(error).__name__, templates.get(scope.get("endpoint"), "no path"))
+
+    return serve
+
+
+def _routed(services: Services) -> Starlette:
     small = _Small(services)
     get, post = ["GET"], ["POST"]
     app = Starlette(
@@ -76,7 +86,6 @@ def small_endpoints(services: Services) -> Starlette:
 class _Small:
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._secret = secrets.token_bytes(32)
         self._document = to_json(openapi())
 
     async def health(self, request: Request) -> Response:
@@ -111,7 +120,8 @@ class _Small:
         key = await self._key(request)
         origin.require_admin(key)
         origin.require_same_origin(_headers(request))
-        response = _json({"token": origin.csrf_token(key.id, self._secret, time.time())})
+        secret = self._services.keyring.secret_of(key)
+        response = _json({"token": origin.csrf_token(key.id, secret, time.time())})
         response.headers["cache-control"] = "no-store"
         return response
 
@@ -138,7 +148,9 @@ class _Small:
         return key
 
     async def _admin_action(self, request: Request) -> None:
-        origin.require_admin_action(_headers(request), await self._key(request), self._secret, time.time())
+        key = await self._key(request)
+        secret = self._services.keyring.secret_of(key)
+        origin.require_admin_action(_headers(request), key, secret, time.time())
 
     async def _body(self, request: Request) -> bytes:
         return await read_body(request.scope, request.receive, self._services.config.limits)

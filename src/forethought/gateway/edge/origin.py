@@ -67,7 +67,7 @@ def require_admin_action(headers: Headers, key: Key, secret: bytes, at: float) -
     Args:
         headers: Of the request.
         key: Who asks.
-        secret: The process's own, for tokens.
+        secret: Of the key, for tokens.
         at: Unix time.
 
     Raises:

@@ -52,9 +52,9 @@ class EndpointVoter:
         """Most answers drawn."""
         return self.manner.rule.cap
 
-    async def vote(self, request: ClientRequest, account: Account) -> VotedAnswer:
+    async def vote(self, request: ClientRequest, account: Account, bound: int = 0) -> VotedAnswer:
         """Vote on one request; see `Voter.vote`."""
-        answers = _Answers(self, request, account)
+        answers = _Answers(self, request, account, bound)
         sampler = ParallelSampler(answers, self.manner.rule, answers.read, width=self.manner.width)
         try:
             return await sampler.answer(answers.question)
@@ -66,9 +66,9 @@ class EndpointVoter:
 class _Answers:
     """One vote's answers, as `ParallelSampler` draws them."""
 
-    def __init__(self, voter: EndpointVoter, request: ClientRequest, account: Account) -> None:
+    def __init__(self, voter: EndpointVoter, request: ClientRequest, account: Account, bound: int) -> None:
         entry = voter.entry
-        self._voter, self._request, self._account = voter, request, account
+        self._voter, self._request, self._account, self._bound = voter, request, account, bound
         self._body = routed_body(request, entry)
         temperature = self._body["temperature"]
         if temperature == 0:
@@ -139,7 +139,7 @@ class _Answers:
         self._asked += 1
         voter = self._voter
         asked = streamed(self._request, body)
-        return Rung(voter.entry.name, voter.upstream, asked, voter.prices, voter.entry.context)
+        return Rung(voter.entry.name, voter.upstream, asked, voter.prices, voter.entry.context, self._bound)
 
 
 async def _only(body: bytes) -> AsyncGenerator[bytes, None]:

@@ -27,7 +27,7 @@ from forethought.gateway.execution.request_body import (
     routed_body,
     whole_and_sure,
 )
-from forethought.gateway.execution.reserve import Reserve
+from forethought.gateway.execution.reserve import Bounds, Reserve
 from forethought.gateway.execution.voting import Voter, can_vote, vote_headers, voters_of
 from forethought.gateway.problems import Problem
 from forethought.gateway.upstreams.base import Upstream, UpstreamRequest
@@ -71,7 +71,8 @@ class Executor:
     - A target that votes answers by a vote where the request wants one plain text; any other request it answers once.
     - With `cascade.confidence` set, an answer that looks wrong is asked for again of the next dearer target.
 
-    What is asked never costs more than `reserve` said: whoever it would not cover any more is not asked.
+    For a key with a budget, what is asked never costs more than `reserve` said: whoever it would not cover any more
+    is not asked.
 
     Args:
         config: Targets and settings.
@@ -101,8 +102,12 @@ class Executor:
         self._reserve = Reserve(config, caps, bytes_shown(config))
 
     def reserve(self, request: ClientRequest, plan: Plan) -> int:
-        """Most that a plan can cost, nanodollars; targets without prices cost nothing."""
-        return self._reserve.of(request, plan, routed=plan.decision is not None or is_routed(request))
+        """Most that a plan can cost, nanodollars; targets without prices cost nothing.
+
+        Raises:
+            Problem: 400 `not_boundable`, it can cost any amount.
+        """
+        return self._bounds(request, plan).plan(plan)
 
     async def deliver(self, request: ClientRequest, plan: Plan, account: Account) -> Delivery:
         """Answer a request.
@@ -113,63 +118,43 @@ class Executor:
         Raises:
             Problem: There is none.
         """
-        if plan.decision is None and not is_routed(request):
-            entry = self._entries[plan.targets[0]]
-            return await self._failover.forward(self._rung(entry, passed_through(request, entry.model)), account)
         if not plan.targets:
             return abstain(request, self._config.abstention, account)
-        work = _Work(self, request, plan, account)
+        bounds = None
+        if request.key.daily_budget is not None:
+            bounds = self._bounds(request, plan)
+            account.allowance = bounds.plan(plan)
+        if plan.decision is None and not is_routed(request):
+            entry = self._entries[plan.targets[0]]
+            return await self._failover.forward(self._rung(entry, passed_through(request, entry), bounds), account)
+        work = _Work(self, request, plan, account, bounds)
         if self._config.cascade.confidence is not None and request.path in (CHAT, TEXT):
             return await work.escalate(self._config.cascade.confidence, self._config.cascade.steps)
         return await work.ask()
 
+    def _bounds(self, request: ClientRequest, plan: Plan) -> Bounds:
+        return self._reserve.bounds(request, routed=plan.decision is not None or is_routed(request))
+
     def _voter(self, request: ClientRequest, name: str) -> Voter | None:
         return self._voters.get(name) if can_vote(request) else None
 
-    def _rung(self, entry: PoolEntry, request: UpstreamRequest) -> Rung:
+    def _rung(self, entry: PoolEntry, request: UpstreamRequest, bounds: Bounds | None) -> Rung:
         name = entry.name
-        return Rung(name, self._upstreams[name], request, self._prices.get(name), entry.context)
-
-    async def _plain(self, request: ClientRequest, names: Sequence[str], form: Form, account: Account) -> Delivery:
-        """One answer of the first of these targets that can give it."""
-        entries = [self._entries[name] for name in names]
-        rungs = [self._rung(entry, form(request, routed_body(request, entry), entry)) for entry in entries]
-        return await self._failover.deliver(rungs, account)
-
-    async def _vote(self, request: ClientRequest, name: str, voter: Voter, account: Account) -> _Answer:
-        """A target's answer by a vote.
-
-        Raises:
-            VoteFailed: No answer could be had.
-        """
-        before = len(account.attempts)
-        voted = await voter.vote(request, account)
-        spent = account.attempts[before:]
-        usage = usage_of(
-            sum(attempt.input_tokens for attempt in spent),
-            sum(attempt.output_tokens for attempt in spent),
-            sum(attempt.cached_tokens for attempt in spent),
-        )
-        finish = "length" if voted.response.finish == "length" else "stop"
-        writer = CompletionWriter.to(request, self._entries[name].model)
-        completion = writer.whole(voted.response.text, finish, usage)
-        return _Answer(name, completion, voted.verdict.confidence, vote_headers(voted))
-
-    def _larger(self, names: Sequence[str], than: str) -> list[str]:
-        """Those of the targets that are known to hold more than one for which a request was too long."""
-        size = self._entries[than].context
-        contexts = {name: self._entries[name].context for name in names}
-        return [name for name, held in contexts.items() if size is not None and held is not None and held > size]
+        bound = 0 if bounds is None else bounds.attempt(name)
+        return Rung(name, self._upstreams[name], request, self._prices.get(name), entry.context, bound)
 
 
 class _Work:
     """One routed request on its way through its plan."""
 
-    def __init__(self, executor: Executor, request: ClientRequest, plan: Plan, account: Account) -> None:
+    def __init__(
+        self, executor: Executor, request: ClientRequest, plan: Plan, account: Account, bounds: Bounds | None
+    ) -> None:
         self._executor = executor
         self._request = request
         self._plan = plan
         self._account = account
+        self._bounds = bounds
         self._until = asyncio.get_running_loop().time() + executor._config.timeouts.total
 
     async def ask(self) -> Delivery:
@@ -227,12 +212,12 @@ class _Work:
             try:
                 if voter is not None:
                     names = names[1:]
-                    answer = await executor._vote(request, name, voter, account)
+                    answer = await self._vote(name, voter)
                     account.ending = "ok"
                     return answer
                 plain = list(takewhile(lambda each: executor._voter(request, each) is None, names))
                 names = names[len(plain) :]
-                return await executor._plain(request, plain, form, account)
+                return await self._plain(plain, form)
             except VoteFailed as failure:
                 problem: Problem = failure.problem
                 if failure.refused is not None:
@@ -245,18 +230,47 @@ class _Work:
             if not (names := self._affordable(names)):
                 raise problem
 
+    async def _plain(self, names: Sequence[str], form: Form) -> Delivery:
+        """One answer of the first of these targets that can give it."""
+        executor, request = self._executor, self._request
+        entries = [executor._entries[name] for name in names]
+        rungs = [
+            executor._rung(entry, form(request, routed_body(request, entry), entry), self._bounds) for entry in entries
+        ]
+        return await executor._failover.deliver(rungs, self._account)
+
+    async def _vote(self, name: str, voter: Voter) -> _Answer:
+        """A target's answer by a vote.
+
+        Raises:
+            VoteFailed: No answer could be had.
+        """
+        request, account = self._request, self._account
+        before = len(account.attempts)
+        voted = await voter.vote(request, account, 0 if self._bounds is None else self._bounds.attempt(name))
+        spent = account.attempts[before:]
+        usage = usage_of(
+            sum(attempt.input_tokens for attempt in spent),
+            sum(attempt.output_tokens for attempt in spent),
+            sum(attempt.cached_tokens for attempt in spent),
+        )
+        finish = "length" if voted.response.finish == "length" else "stop"
+        writer = CompletionWriter.to(request, self._executor._entries[name].model)
+        completion = writer.whole(voted.response.text, finish, usage)
+        return _Answer(name, completion, voted.verdict.confidence, vote_headers(voted))
+
     def _after_refusal(self, names: list[str], name: str, refused: Delivery) -> list[str]:
         """Whom to ask after an upstream refused the request itself: only for its length, and only larger ones."""
-        refusal = refusal_of(refused.status, {}, refused.body or b"")
-        return self._executor._larger(names, name) if refusal.verdict == "too-long" else []
+        entries = self._executor._entries
+        size = entries[name].context
+        if size is None or refusal_of(refused.status, {}, refused.body or b"").verdict != "too-long":
+            return []
+        return [each for each in names if (entries[each].context or 0) > size]
 
     def _affordable(self, names: list[str]) -> list[str]:
         """Those of the targets that the reservation still covers; what failed or looked wrong may have cost a part."""
-        reserve, spent = self._executor._reserve, self._account.cost
-        if not spent:
-            return names
-        left = reserve.of(self._request, self._plan, routed=True) - spent
-        return [name for name in names if reserve.target(self._request, name, routed=True) <= left]
+        bounds, account = self._bounds, self._account
+        return names if bounds is None else [name for name in names if account.covers(bounds.target(name))]
 
     def _read(self, found: Delivery | _Answer) -> _Answer | None:
         """A whole answer's completion; None of an upstream's refusal.

@@ -46,7 +46,7 @@ class LocalVoter:
         """Most answers drawn."""
         return self.manner.rule.cap
 
-    async def vote(self, request: ClientRequest, account: Account) -> VotedAnswer:
+    async def vote(self, request: ClientRequest, account: Account, bound: int = 0) -> VotedAnswer:
         """Vote on one request; see `Voter.vote`."""
         from forethought.gateway.upstreams.local_votes import Effort
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic_core import to_json
@@ -15,10 +16,18 @@ from forethought.targets.pool import PoolEntry
 CHAT = "/chat/completions"
 TEXT = "/completions"
 
-LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
-"""Names of the longest answer, by path and age of a client."""
+RESPONSES = "/responses"
+EMBEDDINGS = "/embeddings"
 
-_READ_HERE = (b'"model"', b'"stream"', b'"n"', b'"max_tokens"', b'"max_completion_tokens"')
+LIMITS: Mapping[str, tuple[str, ...]] = {
+    CHAT: ("max_tokens", "max_completion_tokens"),
+    TEXT: ("max_tokens",),
+    RESPONSES: ("max_output_tokens",),
+    EMBEDDINGS: (),
+}
+"""Names of the longest answer by path; the first is set where a client sets none."""
+
+_BOUND_TO_ONE = "idempotency-key"
 
 
 def is_routed(request: ClientRequest) -> bool:
@@ -26,19 +35,31 @@ def is_routed(request: ClientRequest) -> bool:
     return request.model == ROUTED or request.model.startswith(f"{ROUTED}/")
 
 
-def passed_through(request: ClientRequest, model: str) -> UpstreamRequest:
+def passed_through(request: ClientRequest, entry: PoolEntry) -> UpstreamRequest:
     """A request as it came, under the name that the upstream calls its model by.
+
+    On a budget it is held to the entry's longest answer where it says none, and the usage of its stream is asked for.
 
     Args:
         request: The client's.
-        model: The upstream's name.
+        entry: The target that it names.
     """
-    raw = request.raw
-    if model != request.model or any(raw.count(name) > 1 for name in _READ_HERE):
-        # A field told twice is written anew: an upstream that believed the other one would be asked for
-        # another model, or a longer answer, than the one that was paid for.
-        raw = to_json({**request.body, "model": model})
-    return UpstreamRequest(request.path, raw, request.stream, request.headers)
+    set_here: dict[str, Any] = {} if entry.model == request.model else {"model": entry.model}
+    if request.key.daily_budget is not None:
+        set_here |= _bounded(request, entry)
+    raw = to_json({**request.body, **set_here}) if set_here else request.raw
+    return UpstreamRequest(request.path, raw, request.stream, request.headers, "stream_options" not in set_here)
+
+
+def _bounded(request: ClientRequest, entry: PoolEntry) -> dict[str, Any]:
+    """What must be added to a request for its cost to be bounded and told; a local target is bounded by its policy."""
+    body, limits = request.body, LIMITS[request.path]
+    added: dict[str, Any] = {}
+    if limits and entry.base_url is not None and all(body.get(field) is None for field in limits):
+        added[limits[0]] = entry.max_output
+    if request.stream and request.path in (CHAT, TEXT) and not asks_usage(body):
+        added["stream_options"] = _telling_usage(body)
+    return added
 
 
 def routed_body(request: ClientRequest, entry: PoolEntry) -> dict[str, Any]:
@@ -52,8 +73,9 @@ def routed_body(request: ClientRequest, entry: PoolEntry) -> dict[str, Any]:
     for field, value in (("temperature", policy.temperature), ("top_p", policy.top_p)):
         if body.get(field) is None:
             body[field] = value
-    if all(body.get(field) is None for field in LIMITS):
-        body["max_tokens"] = policy.max_tokens
+    limits = LIMITS[request.path]
+    if limits and all(body.get(field) is None for field in limits):
+        body[limits[0]] = policy.max_tokens
     if request.path == CHAT:
         if policy.effort is not None:
             body["reasoning_effort"] = policy.effort
@@ -65,16 +87,14 @@ def routed_body(request: ClientRequest, entry: PoolEntry) -> dict[str, Any]:
 def as_it_comes(request: ClientRequest, body: dict[str, Any], entry: PoolEntry) -> UpstreamRequest:
     """A routed request in the client's own manner; of a stream the usage is always asked for."""
     if not request.stream:
-        return UpstreamRequest(request.path, to_json(body), False, request.headers)
+        return UpstreamRequest(request.path, to_json(body), False, _headers(request))
     return streamed(request, body, show_usage=asks_usage(request.body))
 
 
 def streamed(request: ClientRequest, body: dict[str, Any], *, show_usage: bool = True) -> UpstreamRequest:
     """The request of a stream that tells its usage."""
-    options = body.get("stream_options")
-    told = {**(options if isinstance(options, dict) else {}), "include_usage": True}
-    asked = to_json({**body, "stream": True, "stream_options": told})
-    return UpstreamRequest(request.path, asked, True, request.headers, show_usage)
+    asked = to_json({**body, "stream": True, "stream_options": _telling_usage(body)})
+    return UpstreamRequest(request.path, asked, True, _headers(request), show_usage)
 
 
 def whole_and_sure(request: ClientRequest, body: dict[str, Any], entry: PoolEntry) -> UpstreamRequest:
@@ -82,7 +102,19 @@ def whole_and_sure(request: ClientRequest, body: dict[str, Any], entry: PoolEntr
     asked = {key: value for key, value in body.items() if key not in ("stream", "stream_options")}
     if "logprobs" in entry.features and not asked.get("logprobs"):
         asked["logprobs"] = True if request.path == CHAT else 1
-    return UpstreamRequest(request.path, to_json(asked), False, request.headers)
+    return UpstreamRequest(request.path, to_json(asked), False, _headers(request))
+
+
+def _telling_usage(body: dict[str, Any]) -> dict[str, Any]:
+    options = body.get("stream_options")
+    return {**(options if isinstance(options, dict) else {}), "include_usage": True}
+
+
+def _headers(request: ClientRequest) -> Mapping[str, str]:
+    """The client's headers, without the one that would make one answer of votes, rungs and escalations."""
+    if _BOUND_TO_ONE not in request.headers:
+        return request.headers
+    return {name: value for name, value in request.headers.items() if name != _BOUND_TO_ONE}
 
 
 def last_text(request: ClientRequest) -> str | None:

@@ -9,15 +9,22 @@ from typing import Any
 from forethought.core import Prices
 from forethought.gateway.base import ClientRequest, Plan
 from forethought.gateway.config import GatewayConfig
-from forethought.gateway.execution.request_body import CHAT, LIMITS
+from forethought.gateway.execution.boundable import extent_of, texts_in
+from forethought.gateway.execution.request_body import CHAT, LIMITS, TEXT
 from forethought.gateway.money import cost_of
 from forethought.targets.pool import PoolEntry
 
 TOKENS_PER_MESSAGE = 16
 """Most tokens that a chat template puts around one message."""
 
-TOKENS_PER_IMAGE = 4096
-"""Most prompt tokens of an image that is told by its address."""
+TOKENS_PER_TEMPLATE = 128
+"""Most that it puts around all of them: a system turn of its own (about 70 tokens in gpt-oss) and the answer's head."""
+
+TOKENS_FOR_TOOLS = 1024
+"""Most that a provider adds to explain that there are tools (some 350 to 800 at Anthropic)."""
+
+TOKENS_PER_IMAGE = 49_152
+"""Most prompt tokens of an image: gpt-4o-mini counts 2,833 and 5,667 for each of at most 8 tiles, which is 48,169."""
 
 _MOST_TOKENS = 10**12
 _MOST = 2**62
@@ -26,9 +33,16 @@ _MOST = 2**62
 class Reserve:
     """Upper bounds of what requests cost, in nanodollars.
 
-    A token is at least a byte, so the body's length bounds the prompt; the limits of the request, the policy or
-    the pool file bound the answer. Targets that are only asked where others failed do not add up: an attempt that
-    fails before its first token costs nothing, and `Executor` asks nobody whom the reservation would not cover.
+    They hold for an upstream that follows OpenAI's API, and bills at the prices of the pool file, for these reasons:
+
+    - A token of its prompt is at least a byte of the body's text. Its template adds no more than
+      `TOKENS_PER_MESSAGE`, `TOKENS_PER_TEMPLATE` and `TOKENS_FOR_TOOLS` say, an image takes no more than
+      `TOKENS_PER_IMAGE`, and nothing else comes into the prompt: `extent_of` refuses whatever could bring it.
+    - An answer ends at the limit that was sent, hidden reasoning included, and one is always sent: the client's, the
+      policy's or the entry's. `n` answers cost at most so many prompts and answers.
+    - An attempt that failed before anything of it was shown is not billed where it told no usage.
+
+    Targets that are only asked where others failed do not add up: nobody is asked whom what is left would not cover.
 
     Args:
         config: Targets, prices, and whether answers escalate or are hedged.
@@ -37,58 +51,79 @@ class Reserve:
     """
 
     def __init__(self, config: GatewayConfig, caps: Mapping[str, int], shown: Mapping[str, int]) -> None:
-        self._entries = {entry.name: entry for entry in config.target}
-        self._prices = {name: _dearest(prices) for name, prices in config.prices.items()}
-        self._caps = caps
-        self._shown = shown
+        self.entries = {entry.name: entry for entry in config.target}
+        self.prices = {name: _dearest(prices) for name, prices in config.prices.items()}
+        self.caps = caps
+        self.shown = shown
         steps = 0 if config.cascade.confidence is None else config.cascade.steps
-        self._paid = 1 + steps + (config.retries.hedge_after is not None)
+        self.paid = 1 + steps + (config.retries.hedge_after is not None)
 
-    def of(self, request: ClientRequest, plan: Plan, *, routed: bool) -> int:
-        """Most that a plan costs: its dearest target, with every escalation and a hedge its next dearest.
+    def bounds(self, request: ClientRequest, *, routed: bool) -> Bounds:
+        """The bounds of one request.
 
         Args:
             request: What is asked.
-            plan: Whom.
             routed: Whether policies, votes and escalations apply.
-        """
-        bounds = [self.target(request, name, routed=routed) for name in plan.targets]
-        paid = self._paid if routed else 1
-        return min(_MOST, sum(sorted(bounds, reverse=True)[:paid]))
 
-    def target(self, request: ClientRequest, name: str, *, routed: bool) -> int:
+        Raises:
+            Problem: 400 `not_boundable`, it can cost any amount.
+        """
+        return Bounds(self, request, routed)
+
+
+class Bounds:
+    """What one request can cost.
+
+    Args:
+        reserve: Prices and limits.
+        request: What is asked.
+        routed: Whether policies, votes and escalations apply.
+
+    Raises:
+        Problem: 400 `not_boundable`.
+    """
+
+    __slots__ = ("_answers", "_copies", "_limit", "_path", "_prompt", "_reserve", "_routed")
+
+    def __init__(self, reserve: Reserve, request: ClientRequest, routed: bool) -> None:
+        written, turns, images, tools = extent_of(request)
+        self._reserve = reserve
+        self._routed = routed
+        self._path = request.path
+        self._prompt = written + TOKENS_PER_TEMPLATE + TOKENS_PER_MESSAGE * turns
+        self._prompt += TOKENS_PER_IMAGE * images + TOKENS_FOR_TOOLS * tools
+        self._limit = max((_count(request.body.get(field)) for field in LIMITS[request.path]), default=0)
+        self._copies = max(1, *(_count(request.body.get(field)) for field in ("n", "best_of")))
+        self._answers = self._copies * (texts_in(request.body.get("prompt")) if request.path == TEXT else 1)
+
+    def plan(self, plan: Plan) -> int:
+        """Most that a plan costs: its dearest target, with every escalation and a hedge its next dearest."""
+        bounds = sorted(map(self.target, plan.targets), reverse=True)
+        return min(_MOST, sum(bounds[: self._reserve.paid if self._routed else 1]))
+
+    def target(self, name: str) -> int:
         """Most that one target's answer costs, all its votes included."""
-        prices = self._prices.get(name)
+        votes = self._reserve.caps.get(name, 1) if self._routed else 1
+        return votes * self.attempt(name)
+
+    def attempt(self, name: str) -> int:
+        """Most that one request to a target costs."""
+        reserve = self._reserve
+        prices, entry = reserve.prices.get(name), reserve.entries[name]
         if prices is None:
             return 0
-        entry = self._entries[name]
-        prompts = self._prompt_tokens(request, entry, routed)
-        return self._answers(request, name, routed) * cost_of(prices, prompts, _answer_tokens(request, entry, routed))
+        prompt = self._prompt
+        if self._routed or entry.base_url is None:
+            system = len((entry.policy.system or "").encode())
+            prompt += system + TOKENS_PER_MESSAGE * bool(system) + reserve.shown.get(name, 0)
+        return cost_of(prices, self._copies * prompt, self._answers * self._longest(entry))
 
-    def _prompt_tokens(self, request: ClientRequest, entry: PoolEntry, routed: bool) -> int:
-        messages = request.body.get("messages")
-        tokens = len(request.raw) + TOKENS_PER_MESSAGE * (2 + (len(messages) if isinstance(messages, list) else 0))
-        tokens += TOKENS_PER_IMAGE * request.raw.count(b"image_url")
-        if routed or entry.base_url is None:
-            tokens += len((entry.policy.system or "").encode()) + self._shown.get(entry.name, 0)
-        return tokens
-
-    def _answers(self, request: ClientRequest, name: str, routed: bool) -> int:
-        asked = max(1, *(_count(request.body.get(field)) for field in ("n", "best_of")))
-        prompts = request.body.get("prompt")
-        if isinstance(prompts, list) and prompts and not isinstance(prompts[0], int):
-            asked *= len(prompts)
-        return max(asked, self._caps.get(name, 1)) if routed else asked
-
-
-def _answer_tokens(request: ClientRequest, entry: PoolEntry, routed: bool) -> int:
-    """Most tokens of one answer."""
-    if request.path == "/embeddings":
-        return 0
-    if told := max(_count(request.body.get(field)) for field in LIMITS):
-        return told
-    filled = (routed and request.path in (CHAT, "/completions")) or entry.base_url is None
-    return entry.policy.max_tokens if filled else entry.max_output
+    def _longest(self, entry: PoolEntry) -> int:
+        """Most tokens of one answer."""
+        if self._limit or not LIMITS[self._path]:
+            return self._limit
+        filled = (self._routed and self._path in (CHAT, TEXT)) or entry.base_url is None
+        return entry.policy.max_tokens if filled else entry.max_output
 
 
 def _count(value: Any) -> int:

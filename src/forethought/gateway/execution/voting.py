@@ -7,6 +7,7 @@ from typing import Protocol
 
 from forethought.gateway.base import Account, ClientRequest
 from forethought.gateway.config import GatewayConfig
+from forethought.gateway.disclosure import printable
 from forethought.gateway.execution.ballots import manner_of
 from forethought.gateway.execution.endpoint_vote import EndpointVoter
 from forethought.gateway.execution.local_vote import LocalVoter
@@ -27,8 +28,13 @@ class Voter(Protocol):
     def cap(self) -> int:
         """Most answers drawn."""
 
-    async def vote(self, request: ClientRequest, account: Account) -> VotedAnswer:
+    async def vote(self, request: ClientRequest, account: Account, bound: int = 0) -> VotedAnswer:
         """Vote on one request; every answer asked for is entered in the account, also where the caller is cancelled.
+
+        Args:
+            request: What is asked.
+            account: Where it is entered.
+            bound: Most that one answer may cost, nanodollars; 0 where no budget depends on it.
 
         Raises:
             VoteFailed: No answer could be had.
@@ -73,5 +79,5 @@ def vote_headers(voted: VotedAnswer) -> dict[str, str]:
         "x-forethought-votes": str(voted.spent.samples),
         "x-forethought-consensus": "true" if voted.verdict.consensus else "false",
         "x-forethought-confidence": f"{voted.verdict.confidence:.4f}",
-        "x-forethought-stopped": "".join(c if " " <= c <= "~" else "?" for c in reason)[:120],
+        "x-forethought-stopped": printable(reason)[:120],
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -54,19 +55,25 @@ class Database:
             LedgerLost: Nobody answers, no permission, or not a database.
         """
         try:
-            return self._connect_sqlite() if self.backend == "sqlite" else self._connect_postgresql()
+            return self._connect_postgresql() if self.file is None else self._connect_sqlite(self.file)
         except self.driver.Error as error:
             raise LedgerLost(f"no connection to {self}: {why(error)}") from None
         except OSError as error:
             raise LedgerLost(f"no connection to {self}: {error.strerror}") from None
 
     def __str__(self) -> str:
-        if self.backend == "sqlite":
-            return f"the ledger {self.url.database}"
-        return f"the ledger {self.url.database} at {self.url.host or self.url.query.get('host', 'localhost')}"
+        if self.file is not None:
+            return f"the ledger {self.file.absolute()}"
+        asked = self.url.query
+        host, port = self.url.host or asked.get("host", "localhost"), self.url.port or asked.get("port", 5432)
+        return f"the ledger {self.url.database} at {host}:{port}"
 
-    def _connect_sqlite(self) -> Connection:
-        path = Path(str(self.url.database))
+    @property
+    def file(self) -> Path | None:
+        """The file of SQLite; None for a database of a server."""
+        return Path(str(self.url.database)) if self.backend == "sqlite" else None
+
+    def _connect_sqlite(self, path: Path) -> Connection:
         path.parent.mkdir(parents=True, exist_ok=True)
         # Made for its owner alone, as SQLite's own files then are; and never opened here where it exists: closing any
         # descriptor of the file drops SQLite's locks on it, and the next process to leave would delete the log.
@@ -111,17 +118,27 @@ def _parsed(url: str) -> URL:
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
-        raise ConfigError("ledger must be a URL such as sqlite:///ledger.sqlite, got something else") from None
+        raise ConfigError(f"ledger must be a URL such as sqlite:///ledger.sqlite, got {shown(url)!r}") from None
     kind, _, driver = parsed.drivername.partition("+")
     if kind not in _STYLES or driver not in ("", _STYLES[kind][0]):
-        raise ConfigError(f"ledger must be sqlite:/// or postgresql+psycopg://, got {parsed.drivername}://")
+        raise ConfigError(f"ledger must be sqlite:///PATH or postgresql+psycopg://USER@HOST/NAME, got {shown(url)!r}")
     if kind == "sqlite" and parsed.database in (None, "", ":memory:"):
-        raise ConfigError("ledger must name a file, such as sqlite:///ledger.sqlite: it must outlive the process")
+        raise ConfigError(
+            f"ledger must name a file, such as sqlite:///ledger.sqlite, got {shown(url)!r}: it must outlive the process"
+        )
     return parsed.set(drivername=f"{kind}+{_STYLES[kind][0]}")
+
+
+def shown(url: str) -> str:
+    """What was given as a ledger's URL, without the user and what may be a password in it."""
+    named = re.sub(r"(?:(?<=//)|^(?!.*//)).*@", "***@", url, count=1, flags=re.DOTALL)
+    return re.sub(r"(password=)[^&\s]*", r"\1***", named, flags=re.IGNORECASE)
 
 
 def _driver(url: URL) -> Any:
     try:
         return url.get_dialect().import_dbapi()
     except (ImportError, NoSuchModuleError) as error:
+        if url.get_backend_name() == "postgresql":
+            raise ConfigError("a ledger in PostgreSQL needs psycopg: pip install 'forethought[postgres]'") from None
         raise ConfigError(f"{url.drivername}:// needs a driver that is not installed: {error}") from None

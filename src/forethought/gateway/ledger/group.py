@@ -65,7 +65,7 @@ class GroupWriter:
             before = Spending()
         self._charge(connection, day)
         for entry, opening in day.openings:
-            entry.result, entry.error = day.day, self._admit(connection, day, opening)
+            entry.error = self._admit(connection, day, opening)
         now = day.spending
         change = (
             now.spent - before.spent,

@@ -67,19 +67,15 @@ class Ledger:
         if self._readers is not None:
             await self._readers.close()
 
-    async def admit(self, opening: Opening) -> str:
+    async def admit(self, opening: Opening) -> None:
         """Record a decision and reserve what it may cost, in one transaction.
-
-        Returns:
-            The UTC day (`YYYY-MM-DD`) whose budget it is reserved in.
 
         Raises:
             BudgetSpent: The key's budget of the day does not allow it; nothing is recorded.
             QuotaSpent: The key's share of dear targets does not allow it; nothing is recorded.
             LedgerLost: It could not be written.
         """
-        day: str = await self._writing.submit(opening)
-        return day
+        await self._writing.submit(opening)
 
     async def settle(self, closing: Closing) -> None:
         """Record how a request ended, give its reservation back and charge what it cost, in one transaction.

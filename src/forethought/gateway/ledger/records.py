@@ -56,7 +56,7 @@ class Closing:
         target: Who answered; None where nobody did.
         attempts: Every request to an upstream.
         seconds: From the request's arrival to its end.
-        admitted: Day whose budget was charged, `YYYY-MM-DD` (UTC), as `Ledger.admit` returned it.
+        admitted: Day whose budget was charged, `YYYY-MM-DD` (UTC), as `Opening.day` says.
     """
 
     id: str

@@ -6,14 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from pydantic_core import to_json
-
 from forethought.gateway.base import ClientRequest
-from forethought.gateway.routing.reading import text_of
+from forethought.gateway.routing.reading import CHARACTERS_PER_WINDOW_TOKEN, text_of
 from forethought.targets.pool import Feature, PoolEntry
-
-BYTES_PER_TOKEN = 3
-"""Fewer bytes of UTF-8 than a token holds on average in any language, so that a prompt is not taken for shorter."""
 
 Missing: TypeAlias = Feature | Literal["context", "turns"]
 """What a target can lack; `turns` is a conversation, of which a few-shot prompt shows nothing but the last turn."""
@@ -27,7 +22,8 @@ class Demand:
 
     Attributes:
         features: In the order of `Feature`.
-        tokens: Of its prompt and longest answer together, rather too many than too few.
+        tokens: Of its prompt at least and its answer at most. What does not fit surely is not tried; what may not fit
+            is, since the target knows and the request goes on to a larger one.
         turns: Whether an assistant has spoken before.
     """
 
@@ -50,7 +46,8 @@ def demand(request: ClientRequest) -> Demand:
         "n": _above_one(body.get("n")) or _above_one(body.get("best_of")),
     }
     longest = body.get("max_completion_tokens") or body.get("max_tokens") or 0
-    tokens = _prompt_bytes(body, messages) // BYTES_PER_TOKEN + (longest if isinstance(longest, int) else 0)
+    shortest = _characters(body, messages) // CHARACTERS_PER_WINDOW_TOKEN
+    tokens = shortest + (longest if isinstance(longest, int) else 0)
     turns = any(message.get("role") == "assistant" for message in messages)
     return Demand(tuple(feature for feature, asked in wanted.items() if asked), tokens, turns)
 
@@ -113,11 +110,8 @@ def _above_one(count: object) -> bool:
     return isinstance(count, int) and count > 1
 
 
-def _prompt_bytes(body: dict[str, Any], messages: list[dict[str, Any]]) -> int:
+def _characters(body: dict[str, Any], messages: list[dict[str, Any]]) -> int:
+    """Of the text that is surely part of the prompt: how a target writes tools and calls is its own affair."""
     prompt = body.get("prompt")
-    texts = [text_of(message.get("content")) for message in messages]
-    texts += [prompt] if isinstance(prompt, str) else []
-    written = sum(len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass")) for text in texts)
-    shown = [body[name] for name in ("tools", "functions", "response_format") if body.get(name)]
-    calls = [message["tool_calls"] for message in messages if message.get("tool_calls")]
-    return written + (len(to_json([*shown, *calls])) if shown or calls else 0)
+    written = sum(len(text_of(message.get("content"))) for message in messages)
+    return written + (len(prompt) if isinstance(prompt, str) else 0)

@@ -13,7 +13,7 @@ from forethought.gateway.base import ClientRequest
 from forethought.gateway.routing.reading import Turns
 
 CHARACTERS_PER_TOKEN = 4
-"""Of a prompt whose tokens nobody has counted."""
+"""Of a prompt, whose tokens nobody has counted."""
 
 
 class Kept(NamedTuple):
@@ -21,12 +21,10 @@ class Kept(NamedTuple):
 
     Attributes:
         target: Its name.
-        prompt_tokens: It read; 0 where unknown.
         until: When it is forgotten, by the clock of the table.
     """
 
     target: str
-    prompt_tokens: int
     until: float
 
 
@@ -56,9 +54,9 @@ class Conversations:
             return None
         return kept
 
-    def keep(self, id: str, target: str, prompt_tokens: int) -> None:
+    def keep(self, id: str, target: str) -> None:
         """Remember who answered."""
-        self._kept[id] = Kept(target, prompt_tokens, self._clock() + self._seconds)
+        self._kept[id] = Kept(target, self._clock() + self._seconds)
         self._kept.move_to_end(id)
         if len(self._kept) > self._most:
             self._kept.popitem(last=False)

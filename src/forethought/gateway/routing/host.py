@@ -50,8 +50,6 @@ class RouterHost:
         cache: int = 4096,
     ) -> None:
         self.path = Path(path)
-        self.refused = 0
-        """Changed artifacts that could not be taken up."""
         self._prices = prices
         self._encoder_price = encoder_price
         self._encoder = encoder
@@ -114,7 +112,7 @@ class RouterHost:
         """Take up an artifact that changed on disk; whether another router is being served since.
 
         Requests under way keep the router that read them. One that is half written, altered or does not fit is
-        counted and logged once, and the old one stays.
+        logged once, and the old one stays.
         """
         async with self._reloading:
             found = await asyncio.to_thread(signature, self.path)
@@ -146,7 +144,6 @@ class RouterHost:
 
     def _refuse(self, error: Exception, found: Signature) -> None:
         self._seen = found
-        self.refused += 1
         log.error("the router at %s was not taken up, the old one stays: %s", self.path, error)
 
     def _swap(self, loaded: LoadedRouter, seen: Signature) -> bool:

@@ -105,16 +105,15 @@ class Planner:
             allowed = self._allowed(router, request, excluded)
         return await self._decide(policy or router.policy, features, allowed, request, turns)
 
-    def answered(self, plan: Plan, target: str, prompt_tokens: int = 0) -> None:
+    def answered(self, plan: Plan, target: str) -> None:
         """Remember who answered a conversation.
 
         Args:
             plan: Of the request.
             target: Who answered.
-            prompt_tokens: That it read; 0 where they are not known yet, to be estimated from the next request.
         """
         if plan.conversation is not None:
-            self._conversations.keep(plan.conversation, target, prompt_tokens)
+            self._conversations.keep(plan.conversation, target)
 
     def _asked(self, request: ClientRequest) -> tuple[Policy | None, RouterHost]:
         """The rule that is asked for, None for the router's own, and the router's host."""
@@ -163,8 +162,9 @@ class Planner:
     async def _decide(
         self, policy: Policy, features: Features, allowed: list[str], request: ClientRequest, turns: Turns
     ) -> Plan:
-        unread = len(turns.system) + len(turns.user) - max(0, features.of - features.read)
-        router, read = features.router, max(0, unread)
+        # A system prompt that the encoder says itself is not asked about, and is read all the same.
+        unread = max(0, features.of - features.read)
+        router, read = features.router, max(0, turns.routed - unread)
         # Targets are sent all turns, and all of them cost: the encoder's count is of what it read.
         tokens = features.encoder_tokens + (turns.characters - read) / CHARACTERS_PER_TOKEN
         try:
@@ -187,7 +187,7 @@ class Planner:
 
     def _keep(self, decision: Decision, kept: Kept, policy: Policy, turns: Turns) -> tuple[Decision, str]:
         """The decision that a conversation leaves of the router's, and what to say of it."""
-        tokens = kept.prompt_tokens or (turns.characters - len(turns.user)) / CHARACTERS_PER_TOKEN
+        tokens = (turns.characters - len(turns.user)) / CHARACTERS_PER_TOKEN
         price = lost_cache(self._prices.get(kept.target), tokens)
         more = gain(decision, kept.target, value_of_success(policy, self._config.conversations.value))
         if more > price:
@@ -213,7 +213,7 @@ class Planner:
         except Exception as error:  # without the ledger a conversation is routed anew, and still answered
             log.warning("who answered a conversation could not be looked up: %s", type(error).__name__)
             return None
-        return None if target is None else Kept(target, 0, 0.0)
+        return None if target is None else Kept(target, 0.0)
 
     def _safe(self, reason: str, router: Router, allowed: list[str], request: ClientRequest, turns: Turns) -> Plan:
         """The plan without the router: the target that its certificate calls safe, else the dearest."""

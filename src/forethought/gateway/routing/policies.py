@@ -58,7 +58,7 @@ class PolicyNames:
     def allowed(self) -> list[str]:
         """What can be asked for, the configuration's names first."""
         rules = ((name, _parameters(name)) for name in sorted(self._rules))
-        built = [f"{name}:{takes[0]}" if takes else name for name, takes in rules if len(takes) <= 1]
+        built = [f"{name}:<{takes[0]}>" if takes else name for name, takes in rules if len(takes) <= 1]
         return [*self._named, *(name for name in built if name not in self._named)]
 
     def _make(self, asked: str) -> Policy:
@@ -73,7 +73,8 @@ class PolicyNames:
 
     def _unknown(self, asked: str) -> Problem:
         there = ", ".join(f"{ROUTED}/{name}" for name in self.allowed)
-        return Problem(404, f"no policy {asked!r}; there are {ROUTED}, {there}", code="model_not_found", param="model")
+        said = f"no policy {asked!r}; there are {ROUTED}, {there}, e.g. {ROUTED}/tolerance:0.05"
+        return Problem(404, said, code="model_not_found", param="model")
 
 
 def order(policy: Policy, decision: Decision, allowed: Collection[str]) -> tuple[str, ...]:

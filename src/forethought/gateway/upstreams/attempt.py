@@ -10,14 +10,18 @@ from forethought.gateway.upstreams.dialects import read_whole
 from forethought.gateway.upstreams.refusal import refusal_of
 from forethought.gateway.upstreams.relay import Relay
 from forethought.gateway.upstreams.trial import Trial
-from forethought.gateway.upstreams.usage import tokens_of
+from forethought.gateway.upstreams.usage import told_in
 
 _LONGEST_REFUSAL = 2**20
 """Bytes of an error reply that are read."""
+_LONGEST_ANSWER = 64 * 2**20
+"""Bytes of a whole answer that are read: more than any model writes, embeddings of a full batch included."""
 
 
 async def attempt(trial: Trial, account: Account, patience: float, until: float) -> Delivery:
     """Ask once. Whatever happens, the attempt is entered into the account: here, or when a stream has ended.
+
+    What fails here has shown nothing, so it costs what its upstream told, and nothing where that told no usage.
 
     Args:
         trial: What is tried.
@@ -52,6 +56,7 @@ async def attempt(trial: Trial, account: Account, patience: float, until: float)
         trial.succeed()
         account.ending = "ok"
         return delivery
+    trial.tokens = 0
     trial.fail(failure)
     if reply is not None:
         await reply.aclose()
@@ -59,24 +64,33 @@ async def attempt(trial: Trial, account: Account, patience: float, until: float)
 
 
 async def _whole(reply: Reply, trial: Trial, limit: asyncio.Timeout, until: float) -> Delivery:
-    body = b""
     parts: list[bytes] = []
     try:
-        async for chunk in reply.chunks():
-            if not parts:
-                trial.began()
-                limit.reschedule(asyncio.get_running_loop().time() + trial.left(until))
-            parts.append(chunk)
+        await _read(reply, parts, trial, limit, until)
     except UpstreamFailure:
-        trial.tokens = tokens_of(sum(map(len, parts)))
+        trial.usage = told_in(b"".join(parts))
         raise
     body = parts[0] if len(parts) == 1 else b"".join(parts)
     try:
         trial.usage, trial.tokens = read_whole(trial.rung.request.path, body)
     except ValueError:
+        trial.usage = told_in(body)
         raise UpstreamFailure("malformed", "a success without an answer", status=reply.status) from None
     await reply.aclose()
     return Delivery(reply.status, reply.headers.get("content-type", "application/json"), trial.rung.target, body)
+
+
+async def _read(reply: Reply, parts: list[bytes], trial: Trial, limit: asyncio.Timeout, until: float) -> None:
+    """Read a whole answer into `parts`."""
+    length = 0
+    async for chunk in reply.chunks():
+        if not parts:
+            trial.began()
+            limit.reschedule(asyncio.get_running_loop().time() + trial.left(until))
+        parts.append(chunk)
+        length += len(chunk)
+        if length > _LONGEST_ANSWER:
+            raise UpstreamFailure("malformed", f"an answer of more than {_LONGEST_ANSWER} bytes", status=reply.status)
 
 
 async def _refused(reply: Reply) -> bytes:

@@ -56,12 +56,16 @@ class StreamReading(Protocol):
 class ChoicesReading:
     """A stream of `/chat/completions` or `/completions`.
 
-    `[DONE]` ends it. Without that it is whole once every choice that began has a `finish_reason`.
+    `[DONE]` ends it. Without that it is whole once every choice that was asked for has a `finish_reason`.
+
+    Args:
+        asked: The request's body.
     """
 
-    __slots__ = ("_ended", "_open", "failed", "tokens", "usage")
+    __slots__ = ("_asked", "_ended", "_open", "failed", "tokens", "usage")
 
-    def __init__(self) -> None:
+    def __init__(self, asked: bytes) -> None:
+        self._asked = asked
         self.usage: Usage | None = None
         self.tokens = 0
         self.failed = False
@@ -70,8 +74,8 @@ class ChoicesReading:
 
     @property
     def whole(self) -> bool:
-        """Whether every choice that began has ended."""
-        return bool(self._ended) and not self._open
+        """Whether every choice that was asked for has ended, and any other that began."""
+        return bool(self._ended) and not self._open and len(self._ended) >= _choices(self._asked)
 
     def read(self, data: bytes) -> Meaning:
         """Take the data of one event.
@@ -182,9 +186,14 @@ def read_whole(path: str, body: bytes) -> WholeAnswer:
     return WholeAnswer(None, tokens_of(_length(answer[part])))
 
 
-def reading_of(path: str) -> StreamReading:
-    """Reads a stream of this endpoint."""
-    return ResponsesReading() if path == "/responses" else ChoicesReading()
+def reading_of(path: str, asked: bytes) -> StreamReading:
+    """Reads a stream of this endpoint.
+
+    Args:
+        path: Of the endpoint.
+        asked: The request's body.
+    """
+    return ResponsesReading() if path == "/responses" else ChoicesReading(asked)
 
 
 def closing_of(path: str) -> bytes:
@@ -197,6 +206,14 @@ def _object(data: bytes) -> dict[str, Any]:
     if not isinstance(read, dict):
         raise ValueError("no JSON object")
     return read
+
+
+def _choices(asked: bytes) -> int:
+    """Choices that a request asks for: `n` for every prompt."""
+    body = _object(asked)
+    n, prompt = body.get("n"), body.get("prompt")
+    prompts = len(prompt) if isinstance(prompt, list) and prompt and not isinstance(prompt[0], int | float) else 1
+    return prompts * (int(n) if isinstance(n, int | float) else 1)
 
 
 def _tokens(delta: dict[str, Any]) -> int:

@@ -50,6 +50,8 @@ class Failover:
       health; without, it is a failure like others.
     - A breaker's success is told when an answer has ended well, so that an upstream that cuts every stream is left
       alone; a probe's when its answer has begun.
+    - Nobody is asked whom the account's allowance, less what was spent and what attempts under way may cost, does
+      not cover.
 
     Args:
         timeouts: Of connections, first tokens and whole requests.
@@ -114,10 +116,15 @@ class Failover:
 
     async def _climb(self, climb: Climb, account: Account) -> Delivery | None:
         try:
-            while (step := self._next(climb)) is not None:
+            while (step := self._next(climb, account)) is not None:
                 leg, wait = step
-                if wait > 0 and not await self._rest(climb, leg, wait):
+                if self._clock() + wait >= climb.until:
+                    climb.late = True
                     return None
+                if not self._pay(leg):
+                    continue
+                if wait > 0:
+                    await self._rest(leg, wait)
                 if (delivery := await self._hedged(climb, leg, account)) is not None:
                     return delivery
         except asyncio.CancelledError:
@@ -125,7 +132,7 @@ class Failover:
             raise
         return None
 
-    def _next(self, climb: Climb) -> tuple[Leg, float] | None:
+    def _next(self, climb: Climb, account: Account) -> tuple[Leg, float] | None:
         """Whom to ask next and in how many seconds; None where nobody is left."""
         if climb.late:
             return None
@@ -133,17 +140,16 @@ class Failover:
         soonest: tuple[float, Leg] | None = None
         for leg in climb.legs:
             ready = self._ready(leg, now)
-            if ready is None:
+            if ready is None or not account.covers(leg.rung.bound):
                 continue
             if leg.tries == 0 and ready <= now:
-                if self._affordable(leg):
-                    return leg, 0.0
-            elif soonest is None or ready < soonest[0]:
+                return leg, 0.0
+            if soonest is None or ready < soonest[0]:
                 soonest = ready, leg
         if soonest is None:
             return None
         ready, leg = soonest
-        return (leg, max(0.0, ready - now)) if self._affordable(leg) else self._next(climb)
+        return leg, max(0.0, ready - now)
 
     def _ready(self, leg: Leg, now: float) -> float | None:
         """Time from which a rung may be asked; None where it may not within this request."""
@@ -154,8 +160,8 @@ class Failover:
             return leg.ready
         return now + no_sooner(cooling) if cooling <= self._retries.cap else None
 
-    def _affordable(self, leg: Leg) -> bool:
-        """Whether the target's retry budget lets this request through; taken from it or paid into it here."""
+    def _pay(self, leg: Leg) -> bool:
+        """Take a retry from the target's budget, or pay a first request into it; whether it may be sent."""
         budget = self._of(leg.rung.target).budget
         if leg.tries == 0:
             budget.deposit()
@@ -164,18 +170,14 @@ class Failover:
             return False
         return True
 
-    async def _rest(self, climb: Climb, leg: Leg, wait: float) -> bool:
-        """Wait until a rung may be asked; False where that is later than the request may last."""
-        if self._clock() + wait >= climb.until:
-            climb.late = True
-            return False
+    async def _rest(self, leg: Leg, wait: float) -> None:
+        """Wait until a rung may be asked."""
         standing = self._of(leg.rung.target)
         standing.waiting += 1
         try:
             await self._sleep(wait)
         finally:
             standing.waiting -= 1
-        return True
 
     async def _hedged(self, climb: Climb, leg: Leg, account: Account) -> Delivery | None:
         after = self._retries.hedge_after
@@ -183,13 +185,17 @@ class Failover:
             return await self._ask(climb, leg, account)
 
         def spare() -> Asking | None:
-            step = self._next(climb)
-            return None if step is None or step[1] > 0 else self._ask(climb, step[0], account)
+            while (step := self._next(climb, account)) is not None and step[1] <= 0:
+                if self._pay(step[0]):
+                    return self._ask(climb, step[0], account)
+            return None
 
         return await hedged(self._ask(climb, leg, account), spare, after)
 
     async def _ask(self, climb: Climb, leg: Leg, account: Account) -> Delivery | None:
         """Ask once; None where that brought nothing for the client."""
+        if not account.covers(leg.rung.bound):  # another attempt of the request has begun while this one waited
+            return None
         permit = self.breaker(leg.rung.target).acquire()
         if permit is None:  # it has opened while this request waited
             leg.over = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Collection, Coroutine
 from typing import Any
 
 from forethought.gateway.base import Delivery
@@ -21,25 +21,47 @@ async def hedged(first: Asking, spare: Callable[[], Asking | None], after: float
         after: Seconds of silence until then.
     """
     running = {asyncio.create_task(first)}
+    winner: Delivery | None = None
     try:
-        done, _ = await asyncio.wait(running, timeout=after)
-        if not done and (second := spare()) is not None:
-            running.add(asyncio.create_task(second))
-        while running:
-            done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                running.discard(task)
-                if (delivery := task.result()) is not None:
-                    return delivery
-        return None
+        winner = await _begun(running, spare, after)
     finally:
-        await _drop(running)
+        try:
+            await _drop(running)
+        except BaseException:  # given up while the loser was closing: nobody gets the winner either
+            await _close(winner)
+            raise
+    return winner
 
 
-async def _drop(tasks: Iterable[asyncio.Task[Delivery | None]]) -> None:
+async def _begun(
+    running: set[asyncio.Task[Delivery | None]], spare: Callable[[], Asking | None], after: float
+) -> Delivery | None:
+    """The answer that begins first; its task is no longer among the running ones."""
+    done, _ = await asyncio.wait(running, timeout=after)
+    if not done and (second := spare()) is not None:
+        running.add(asyncio.create_task(second))
+    while running:
+        done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            running.discard(task)
+            if (delivery := task.result()) is not None:
+                return delivery
+    return None
+
+
+async def _drop(tasks: Collection[asyncio.Task[Delivery | None]]) -> None:
     """End attempts that lost, also one that began in the same instant as the winner."""
     for task in tasks:
         task.cancel()
-    for lost in await asyncio.gather(*tasks, return_exceptions=True):
-        if isinstance(lost, Delivery) and lost.pieces is not None:
-            await lost.pieces.aclose()
+    try:
+        if tasks:
+            await asyncio.wait(tasks)
+    finally:
+        for task in tasks:
+            if task.done() and not task.cancelled() and task.exception() is None:
+                await _close(task.result())
+
+
+async def _close(delivery: Delivery | None) -> None:
+    if delivery is not None and delivery.pieces is not None:
+        await delivery.pieces.aclose()

@@ -32,19 +32,17 @@ class HttpUpstream:
         base_url: Up to and without `/chat/completions`, for instance `https://api.example.com/v1`.
         api_key: Sent as a bearer token.
         timeouts: How long connecting, and a silence within an answer, may last.
-        limit: Most connections at once; 0 without one.
 
     Raises:
         ConfigError: A URL that is not plain http(s).
     """
 
-    def __init__(self, base_url: str, *, api_key: str | None = None, timeouts: Timeouts, limit: int = 0) -> None:
+    def __init__(self, base_url: str, *, api_key: str | None = None, timeouts: Timeouts) -> None:
         url = URL(base_url)
         if url.scheme not in ("http", "https") or not url.host or url.user or url.password or url.query_string:
             raise ConfigError(f"base_url must be http(s)://host[:port]/path without user or query, got {url.host!r}")
         self._base_url = base_url.rstrip("/")
         self._timeouts = timeouts
-        self._limit = limit
         self._urls: dict[str, URL] = {}
         self._headers = {"content-type": "application/json", "accept-encoding": "identity"}
         if api_key is not None:
@@ -93,7 +91,7 @@ class HttpUpstream:
 
     def _open_session(self) -> aiohttp.ClientSession:
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._limit),
+            connector=aiohttp.TCPConnector(limit=0),
             timeout=aiohttp.ClientTimeout(total=None, connect=self._timeouts.connect),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,

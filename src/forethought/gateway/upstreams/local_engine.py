@@ -19,9 +19,10 @@ ANSWERS_AT_ONCE = 8
 
 
 class LocalEngine:
-    """Loads models once, and computes one step at a time on one core.
+    """Computes one step at a time on one core.
 
-    Answers take turns token by token, so that a long one delays a short one but never holds it up.
+    Answers take turns token by token, so that a long one delays a short one but never holds it up. A vote is a single
+    step, since its answers are computed as a batch: whatever comes meanwhile waits for its end.
     """
 
     def __init__(self) -> None:

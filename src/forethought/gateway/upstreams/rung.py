@@ -19,6 +19,7 @@ class Rung:
         prices: What its tokens cost; None where no cost is recorded.
         context: Longest prompt and answer together, tokens; None where unknown. A request that is too long for
             one target is sent on to a later one only if that one is known to hold more.
+        bound: Most that one attempt may cost, nanodollars; 0 where no budget depends on it.
     """
 
     target: str
@@ -26,3 +27,4 @@ class Rung:
     request: UpstreamRequest
     prices: Prices | None = None
     context: int | None = None
+    bound: int = 0

@@ -11,7 +11,8 @@ from forethought.gateway.upstreams.refusal import refusal_within
 class AnswerStream:
     """Takes bytes as they come and gives back the events that are whole, unchanged and in order.
 
-    An answer whose every choice has a `finish_reason` is whole without `[DONE]`; `[DONE]` is taken at its word.
+    An answer is whole without `[DONE]` once every choice that was asked for has a `finish_reason`; `[DONE]` is taken at
+    its word.
 
     Attributes:
         reading: What the events said.
@@ -27,7 +28,7 @@ class AnswerStream:
     __slots__ = ("_closing", "_show_usage", "_splitter", "content", "ended", "failure", "last", "reading")
 
     def __init__(self, request: UpstreamRequest) -> None:
-        self.reading = reading_of(request.path)
+        self.reading = reading_of(request.path, request.body)
         self.content = False
         self.ended = False
         self.last = b""

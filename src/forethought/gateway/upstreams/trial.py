@@ -45,6 +45,7 @@ class Trial:
         self._started = clock()
         self._first: float | None = None
         self._open = True
+        account.held += rung.bound
 
     def left(self, until: float) -> float:
         """Seconds until a time of the trial's clock."""
@@ -57,11 +58,11 @@ class Trial:
 
     def succeed(self) -> None:
         """The answer has come whole."""
-        self._enter("", told=True)
+        self._enter("", charged=True)
         self._permit.success()
 
     def fail(self, failure: UpstreamFailure) -> None:
-        """The attempt failed; what it had answered until then is charged."""
+        """The attempt failed; what it had answered until then is charged, its prompt alone is not."""
         self._enter(f"{failure.kind} {failure.status}" if failure.kind == "status" else failure.kind)
         verdict = failure.verdict if isinstance(failure, Refusal) else ""
         if verdict in _HEALTHY:
@@ -72,25 +73,28 @@ class Trial:
             self._permit.failure()
 
     def cancel(self) -> None:
-        """Nobody wants the answer any more; what has come of it is charged."""
-        self._enter("cancelled")
+        """Nobody wants the answer any more; what has come of it is charged, and of a budget its prompt in any case."""
+        self._enter("cancelled", charged=self._account.allowance is not None)
         self._permit.release()
 
-    def _enter(self, error: str, told: bool = False) -> None:
+    def _enter(self, error: str, charged: bool = False) -> None:
         if not self._open:
             return
         self._open = False
-        charged, estimated = self.usage or Usage(0, 0), False
-        if self.usage is None and (self.tokens > 0 or told):
-            charged, estimated = Usage(guessed_prompt(self.rung.request.body), self.tokens), True
-        cost = cost_of(self.rung.prices, charged.input, charged.output, charged.cached)
+        usage, estimated = self.usage or Usage(0, 0), False
+        if self.usage is None and (self.tokens > 0 or charged):
+            usage, estimated = Usage(guessed_prompt(self.rung.request.body), self.tokens), True
+        cost = cost_of(self.rung.prices, usage.input, usage.output, usage.cached)
+        self._account.held -= self.rung.bound
+        if estimated and self._account.allowance is not None:
+            cost = min(cost, self.rung.bound)
         self._account.attempts.append(
             Attempt(
                 target=self.rung.target,
                 status=self.status,
-                input_tokens=charged.input,
-                cached_tokens=charged.cached,
-                output_tokens=charged.output,
+                input_tokens=usage.input,
+                cached_tokens=usage.cached,
+                output_tokens=usage.output,
                 cost=cost,
                 seconds=self._clock() - self._started,
                 first_seconds=self._first,
