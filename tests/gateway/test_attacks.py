@@ -21,6 +21,8 @@ from gateway_child import Child, child
 from provider import Provider
 from running import Running
 
+pytestmark = pytest.mark.integration
+
 BODY = json.dumps({"model": "plain", "messages": [{"role": "user", "content": "Hi"}]}).encode()
 LIMITS = {"header_seconds": 1.0, "body_seconds": 20.0}
 UPSTREAM_KEY = "sk-canary-upstream-0123456789"

@@ -14,6 +14,8 @@ import pytest
 from processes import serving, write_config
 from wire import Wire, chat, crowd
 
+pytestmark = pytest.mark.integration
+
 THRIFTY = {"thrifty": {"rule": "tolerance", "setting": {"tau": 1.0}}}
 MODEL = "forethought/thrifty"
 CHEAP = {"input": 0.5, "output": 1.0}

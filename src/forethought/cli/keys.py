@@ -176,7 +176,8 @@ def _existing(file: Path | None, ledger: str | None) -> str:
     found = Database(url).file
     if found is not None and not found.is_file():
         make = keys_command("create", "NAME", file=file, ledger=ledger)
-        raise ConfigError(f"there is no ledger {found.absolute()}: name a gateway file or --ledger; `{make}` makes one")
+        other = "; or name a gateway file, or --ledger" if file is None and ledger is None else ""
+        raise ConfigError(f"there is no ledger {found.absolute()}; `{make}` makes one{other}")
     return url
 
 

@@ -98,6 +98,16 @@ class PoolEntry(_Strict):
         """The target that this entry describes."""
         return Target(self.name, self.model, self.policy)
 
+    @property
+    def has_policy(self) -> bool:
+        """Whether it is asked by a policy: a local model always is, an endpoint where the file gives it one."""
+        return self.base_url is None or "policy" in self.model_fields_set
+
+    @property
+    def longest_answer(self) -> int:
+        """Tokens of the longest answer where a request says nothing: the policy's, else `max_output`."""
+        return self.policy.max_tokens if self.has_policy else self.max_output
+
 
 class EncoderEntry(_Strict):
     """The model whose prefill is read, how it is prompted and what that costs."""

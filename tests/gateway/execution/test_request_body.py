@@ -145,3 +145,11 @@ def test_null_is_left_out_and_a_clients_limit_is_kept(kit: Any) -> None:
     bench.run(kit.request(temperature=None, max_completion_tokens=3), kit.plan("a"))
     [body] = bench.upstreams["a"].bodies
     assert (body["temperature"], body["max_completion_tokens"], "max_tokens" in body) == (0.4, 3, False)
+
+
+def test_an_endpoint_without_a_policy_is_asked_as_the_client_asks():
+    entry = PoolEntry(name="a", model="up", base_url="http://127.0.0.1:1/v1", max_output=77)
+    raw = b'{"model":"forethought","messages":[{"role":"user","content":"x"}]}'
+    asked = ClientRequest("id", "/chat/completions", raw, json.loads(raw), Key("k"))
+    body = routed_body(asked, entry)
+    assert (body["max_tokens"], "temperature" in body, "top_p" in body) == (77, False, False)

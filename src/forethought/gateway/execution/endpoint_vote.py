@@ -70,7 +70,7 @@ class _Answers:
         entry = voter.entry
         self._voter, self._request, self._account, self._bound = voter, request, account, bound
         self._body = routed_body(request, entry)
-        temperature = self._body["temperature"]
+        temperature = self._body.get("temperature")
         if temperature == 0:
             temperature = self._body["temperature"] = TEMPERATURE
         told = temperature if isinstance(temperature, int | float) and temperature > 0 else TEMPERATURE

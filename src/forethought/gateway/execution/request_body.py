@@ -67,15 +67,16 @@ def routed_body(request: ClientRequest, entry: PoolEntry) -> dict[str, Any]:
 
     Args:
         request: The client's.
-        entry: The target, whose policy fills in what the client left out.
+        entry: The target, whose policy, if it has one, fills in what the client left out.
     """
     policy, body = entry.policy, {**request.body, "model": entry.model}
-    for field, value in (("temperature", policy.temperature), ("top_p", policy.top_p)):
+    sampling = (("temperature", policy.temperature), ("top_p", policy.top_p)) if entry.has_policy else ()
+    for field, value in sampling:
         if body.get(field) is None:
             body[field] = value
     limits = LIMITS[request.path]
     if limits and all(body.get(field) is None for field in limits):
-        body[limits[0]] = policy.max_tokens
+        body[limits[0]] = entry.longest_answer
     if request.path == CHAT:
         if policy.effort is not None:
             body["reasoning_effort"] = policy.effort

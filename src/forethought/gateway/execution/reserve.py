@@ -123,7 +123,7 @@ class Bounds:
         if self._limit or not LIMITS[self._path]:
             return self._limit
         filled = (self._routed and self._path in (CHAT, TEXT)) or entry.base_url is None
-        return entry.policy.max_tokens if filled else entry.max_output
+        return entry.longest_answer if filled else entry.max_output
 
 
 def _count(value: Any) -> int:

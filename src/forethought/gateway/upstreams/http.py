@@ -12,7 +12,7 @@ from yarl import URL
 
 from forethought.errors import ConfigError
 from forethought.gateway.config import Timeouts
-from forethought.gateway.upstreams.base import UpstreamFailure, UpstreamRequest
+from forethought.gateway.upstreams.base import Reply, UpstreamFailure, UpstreamRequest
 
 _LONG = 2**20
 """Bytes of a body beyond which it is sent piece by piece, so that the event loop is not held up."""
@@ -45,6 +45,7 @@ class HttpUpstream:
         self._timeouts = timeouts
         self._urls: dict[str, URL] = {}
         self._headers = {"content-type": "application/json", "accept-encoding": "identity"}
+        self._secret = None if api_key is None else api_key.encode()
         if api_key is not None:
             self._headers["authorization"] = f"Bearer {api_key}"
         self._session: aiohttp.ClientSession | None = None
@@ -52,7 +53,7 @@ class HttpUpstream:
     def __repr__(self) -> str:
         return f"HttpUpstream({self._base_url!r})"
 
-    async def open(self, request: UpstreamRequest) -> HttpReply:
+    async def open(self, request: UpstreamRequest) -> Reply:
         """Send a request and read the reply's head.
 
         Cancelling the task closes the connection.
@@ -75,7 +76,8 @@ class HttpUpstream:
             raise UpstreamFailure("malformed", "a reply that is no HTTP") from None
         except (aiohttp.ClientError, OSError) as error:
             raise UpstreamFailure("reset", f"lost before a reply: {type(error).__name__}") from None
-        return HttpReply(response, self._timeouts.stall)
+        reply = HttpReply(response, self._timeouts.stall)
+        return reply if response.status < 400 or self._secret is None else Redacted(reply, self._secret)
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -168,3 +170,41 @@ class HttpReply:
             self._timer.cancel()
             self._timer = None
         self._response.close()
+
+
+class Redacted:
+    """An error whose body may repeat the key that it was asked with: read whole, and the key taken out of it.
+
+    Args:
+        reply: The error.
+        secret: The key.
+    """
+
+    def __init__(self, reply: Reply, secret: bytes) -> None:
+        self._reply = reply
+        self._secret = secret
+        self.status = reply.status
+        self.headers: Mapping[str, str] = {
+            name.lower(): value for name, value in reply.headers.items() if secret.decode() not in value
+        }
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body without the key, in one piece and as far as it comes.
+
+        Raises:
+            UpstreamFailure: Nothing of it came.
+        """
+        body = bytearray()
+        try:
+            async for chunk in self._reply.chunks():
+                body += chunk
+                if len(body) > _LONG:
+                    break
+        except UpstreamFailure:
+            if not body:
+                raise
+        yield bytes(body).replace(self._secret, b"[redacted]")
+
+    async def aclose(self) -> None:
+        """Close the error."""
+        await self._reply.aclose()
