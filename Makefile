@@ -34,7 +34,7 @@ layers: $(VENV)/.dev
 test: test-fast test-integration
 
 test-fast: $(VENV)/.dev
-	$(PYTEST) -m "not integration and not slow"
+	$(PYTEST) -m "not integration and not slow" -n 2 --dist loadfile
 
 test-integration: $(VENV)/.dev
 	$(BIN)/forethought models fetch

@@ -230,6 +230,8 @@ def test_it_reports_once_and_only_when_it_is_ready_and_says_when_it_ends(workers
 SLOW_START = """
 import time
 from forethought.gateway.services import Services
+
+pytestmark = pytest.mark.integration
 start = Services.start
 
 async def slowly(self):
@@ -399,3 +401,4 @@ def test_beyond_loopback_without_an_admin_key_it_says_how_one_is_made_and_that_w
     subprocess.run([sys.executable, "-m", *words], check=True, capture_output=True)
     with serving(*beyond) as served:
         assert eventually(lambda: any("1 live, 1 of them admin" in line for line in served.said))
+        served.stop()
