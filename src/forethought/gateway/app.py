@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from forethought.gateway.edge import ClientGone, parse_request, read_body, small_endpoints
+from forethought.gateway.edge import ClientGone, HangUp, hang_up_of, parse_request, read_body, small_endpoints
 from forethought.gateway.exchange import CutShort, Exchange, Send, send_problem
 from forethought.gateway.problems import Problem
 from forethought.gateway.services import Services
@@ -50,14 +50,14 @@ class Gateway:
         services.serving.add(task)
         services.metrics.active.inc()
         try:
-            await self._answer(path, scope, receive, send)
+            await self._answer(path, task, scope, receive, send)
         except ClientGone:
             return
         finally:
             services.metrics.active.dec()
             services.serving.discard(task)
 
-    async def _answer(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _answer(self, path: str, task: asyncio.Task[Any], scope: Scope, receive: Receive, send: Send) -> None:
         services = self.services
         try:
             headers = dict(scope["headers"])
@@ -70,7 +70,7 @@ class Gateway:
         except Exception as error:
             await self._turn_away(path, error, send)
             return
-        await _while_connected(Exchange(services, request), receive, send)
+        await _while_connected(Exchange(services, request), hang_up_of(scope), task, send)
 
     async def _turn_away(self, path: str, error: Exception, send: Send) -> None:
         """Tell what is wrong with a request.
@@ -85,20 +85,16 @@ class Gateway:
         await send_problem(problem, send)
 
 
-async def _while_connected(exchange: Exchange, receive: Receive, send: Send) -> None:
+async def _while_connected(exchange: Exchange, hang_up: HangUp, task: asyncio.Task[Any], send: Send) -> None:
     """Serve until the client hangs up, which cancels what is done for it."""
-    task = asyncio.current_task()
-    assert task is not None
     gone = False
 
-    async def watch() -> None:
+    def end() -> None:
         nonlocal gone
-        while (await receive())["type"] != "http.disconnect":
-            pass
         gone = True
         task.cancel()
 
-    watcher = asyncio.create_task(watch())
+    hang_up.watch(end)
     try:
         await exchange.run(send)
     except CutShort:
@@ -111,7 +107,7 @@ async def _while_connected(exchange: Exchange, receive: Receive, send: Send) -> 
         if not exchange.told:
             await send_problem(_internal(), send)
     finally:
-        watcher.cancel()
+        hang_up.forget()
 
 
 def where(error: BaseException) -> str:

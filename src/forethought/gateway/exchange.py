@@ -231,7 +231,9 @@ class Exchange:
         self.services.metrics.observe(self.request, self.plan, self.account, self.status, self.target, seconds)
         if not self.day:
             return
-        if not await asyncio.shield(self.services.settle(self._closing(seconds))):
+        try:
+            await asyncio.shield(self.services.settle(self._closing(seconds)))
+        except LedgerLost:
             self.day = ""
 
     def _log_failures(self) -> None:

@@ -11,8 +11,8 @@ NANO = 1_000_000_000
 
 
 def nanodollars(usd: float) -> int:
-    """USD as nanodollars, rounded up."""
-    return ceil(round(usd * NANO, 6))
+    """USD as nanodollars, rounded up, but for what is less than a millionth of one and only binary noise."""
+    return ceil(usd * NANO - 1e-6)
 
 
 def usd(amount: int) -> float:

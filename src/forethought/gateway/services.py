@@ -7,6 +7,7 @@ import logging
 import time
 from collections import deque
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from forethought.gateway.base import ClientRequest
@@ -64,7 +65,7 @@ class Services:
     dear: frozenset[str] = field(init=False)
     draining: bool = False
     serving: set[asyncio.Task[Any]] = field(init=False, default_factory=set)
-    _settling: set[asyncio.Task[bool]] = field(init=False, default_factory=set)
+    _settling: set[asyncio.Future[None]] = field(init=False, default_factory=set)
     _unsettled: deque[Closing] = field(init=False, default_factory=lambda: deque(maxlen=MOST_UNSETTLED))
     _background: list[asyncio.Task[None]] = field(init=False, default_factory=list)
 
@@ -122,7 +123,7 @@ class Services:
             await upstream.aclose()
         if self.host is not None:
             self.host.close()
-        await asyncio.gather(*self._settling)
+        await asyncio.gather(*self._settling, return_exceptions=True)
         await self._settle_late()
         await self.ledger.close()
 
@@ -134,16 +135,23 @@ class Services:
         """The routed part of a prompt, where its owner opted in to its being kept."""
         return routed_text(request) if self.config.retention.text else None
 
-    def settle(self, closing: Closing) -> asyncio.Task[bool]:
+    def settle(self, closing: Closing) -> asyncio.Future[None]:
         """Write how a request ended, whoever still waits for it.
 
         Returns:
-            Whether it is on disk; an account that is not is kept until the ledger takes it.
+            Done once it is on disk. An account that could not be written raises LedgerLost, and is kept until the
+            ledger takes it.
         """
-        task = asyncio.create_task(self._settle(closing))
-        self._settling.add(task)
-        task.add_done_callback(self._settling.discard)
-        return task
+        writing = self.ledger.settle(closing)
+        self._settling.add(writing)
+        writing.add_done_callback(partial(self._settled, closing))
+        return writing
+
+    def _settled(self, closing: Closing, writing: asyncio.Future[None]) -> None:
+        self._settling.discard(writing)
+        if writing.exception() is not None:
+            self.metrics.ledger_lost()
+            self._unsettled.append(closing)
 
     async def reload(self) -> bool:
         """Take up a changed router artifact; whether there was one."""
@@ -174,15 +182,6 @@ class Services:
         while True:
             await asyncio.sleep(SECONDS_BETWEEN_TRIES)
             await self._settle_late()
-
-    async def _settle(self, closing: Closing) -> bool:
-        try:
-            await self.ledger.settle(closing)
-        except LedgerLost:
-            self.metrics.ledger_lost()
-            self._unsettled.append(closing)
-            return False
-        return True
 
     async def _settle_late(self) -> None:
         for _ in range(len(self._unsettled)):

@@ -247,7 +247,7 @@ def test_a_cancelled_caller_does_not_undo_what_it_had_written(ledger_url, record
     opened = records.opening()
 
     async def work(ledger):
-        waiting = asyncio.create_task(ledger.admit(opened))
+        waiting = asyncio.ensure_future(ledger.admit(opened))
         await asyncio.sleep(0)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
@@ -262,7 +262,7 @@ def test_what_waits_is_written_before_the_ledger_closes(ledger_url, records):
     openings = [records.opening() for _ in range(20)]
 
     async def work(ledger):
-        tasks = [asyncio.create_task(ledger.admit(opened)) for opened in openings]
+        tasks = [asyncio.ensure_future(ledger.admit(opened)) for opened in openings]
         await asyncio.sleep(0)
         await ledger.close()
         await asyncio.gather(*tasks)

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from forethought.gateway.config import Limits
+from forethought.gateway.edge.hang_up import EXTENSION, HangUp
 from forethought.gateway.problems import Problem
 
 MOST_HEADERS = 200
@@ -58,6 +59,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._dry = 0  # bytes since a head ended or a piece of a body came
         self._fed = False
         self._problem: Problem | None = None
+        self._hang_up = HangUp()
         self._deadline: TimerHandle | None = None
         self._watched: float | None = None
 
@@ -85,6 +87,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._cancel_deadline()
         self._deaf = True
         super().connection_lost(exc)
+        self._hang_up.lost()
 
     def data_received(self, data: bytes) -> None:
         """Take what came, and see how long what is still to come may take."""
@@ -110,6 +113,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._problem = problem
             raise _TurnedAwayError
         super().on_headers_complete()
+        self.scope["extensions"] = {EXTENSION: {"connection": self._hang_up}}
         self._pieces = self._taken = 0
         self.headers = []  # what trailers add must not reach the application's
         if self.parser.should_upgrade():

@@ -67,23 +67,29 @@ class Ledger:
         if self._readers is not None:
             await self._readers.close()
 
-    async def admit(self, opening: Opening) -> None:
+    def admit(self, opening: Opening) -> asyncio.Future[None]:
         """Record a decision and reserve what it may cost, in one transaction.
 
-        Raises:
-            BudgetSpent: The key's budget of the day does not allow it; nothing is recorded.
-            QuotaSpent: The key's share of dear targets does not allow it; nothing is recorded.
-            LedgerLost: It could not be written.
-        """
-        await self._writing.submit(opening)
+        Whether or not the future is awaited, which raises:
 
-    async def settle(self, closing: Closing) -> None:
+        - BudgetSpent: the key's budget of the day does not allow it; nothing is recorded.
+        - QuotaSpent: the key's share of dear targets does not allow it; nothing is recorded.
+        - LedgerLost: it could not be written.
+
+        Raises:
+            LedgerLost: The ledger is closed.
+        """
+        return self._writing.submit(opening)
+
+    def settle(self, closing: Closing) -> asyncio.Future[None]:
         """Record how a request ended, give its reservation back and charge what it cost, in one transaction.
 
+        It is written whether or not the future is awaited, which raises LedgerLost where it could not be.
+
         Raises:
-            LedgerLost: It could not be written.
+            LedgerLost: The ledger is closed.
         """
-        await self._writing.submit(closing)
+        return self._writing.submit(closing)
 
     async def feedback(self, feedback: Feedback) -> bool:
         """Record an outcome; False where there is no such decision."""
