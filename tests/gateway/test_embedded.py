@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from processes import serving
+from raw_http import Heard, chat, once
 from running import running
-from wire import Heard, chat, once
 
 pytestmark = pytest.mark.integration
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 from faults import BREAKER, CASES, RETRIES, TIMEOUTS, Case, Seen, problems_of, truncated_as_success
-from wire import Heard, chat, once
+from raw_http import Heard, chat, once
 
 PRICES = {
     "north": {"input": 0.5, "output": 1.0, "cached_input": 0.05},

@@ -18,10 +18,12 @@ from pathlib import Path
 
 import pytest
 from processes import command, serving, write_config, write_plugin
-from wire import Heard, Wire, chat, crowd, once
+from raw_http import Heard, Wire, chat, crowd, once
 
 from forethought.gateway.ledger import Ledger
 from forethought.router import Router
+
+pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
@@ -231,7 +233,6 @@ SLOW_START = """
 import time
 from forethought.gateway.services import Services
 
-pytestmark = pytest.mark.integration
 start = Services.start
 
 async def slowly(self):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from processes import serving, write_config
-from wire import Wire, chat, crowd
+from raw_http import Wire, chat, crowd
 
 pytestmark = pytest.mark.integration
 

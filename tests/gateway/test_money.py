@@ -15,7 +15,7 @@ import postgres
 import psycopg
 import pytest
 from processes import Served, serving, write_config
-from wire import Heard, Wire, chat, crowd
+from raw_http import Heard, Wire, chat, crowd
 
 from forethought.gateway.base import Key
 from forethought.gateway.keys import new_key

@@ -17,8 +17,8 @@ import pytest
 from postgres import running as postgres_running
 from processes import serving
 from pydantic import BaseModel
+from raw_http import Heard, chat, once
 from running import Running, running
-from wire import Heard, chat, once
 
 import forethought.gateway
 from forethought.allocation import policies
