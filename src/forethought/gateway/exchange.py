@@ -130,10 +130,8 @@ class Exchange:
 
     async def _open(self) -> None:
         key, opening = self.request.key, self._opening()
-        self.admitted, self.day = (
-            True,
-            opening.day,
-        )  # before it is written: a client that hangs up meanwhile is settled all the same
+        # Before it is written: a client that hangs up meanwhile is settled all the same.
+        self.admitted, self.day = True, opening.day
         try:
             await self.services.ledger.admit(opening)
         except BudgetSpent:

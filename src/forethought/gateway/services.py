@@ -30,7 +30,6 @@ SECONDS_BETWEEN_LOOKS = 2.0
 SECONDS_BETWEEN_SWEEPS = 3600.0
 """How often what is past its retention is deleted."""
 
-
 SECONDS_BETWEEN_TRIES = 1.0
 """How often the ledger is asked again to take accounts that it could not."""
 
@@ -149,7 +148,7 @@ class Services:
 
     def _settled(self, closing: Closing, writing: asyncio.Future[None]) -> None:
         self._settling.discard(writing)
-        if writing.exception() is not None:
+        if writing.cancelled() or writing.exception() is not None:
             self.metrics.ledger_lost()
             self._unsettled.append(closing)
 

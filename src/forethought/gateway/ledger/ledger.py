@@ -26,7 +26,7 @@ class Ledger:
     """Everything that must outlive the process, in SQLite or PostgreSQL.
 
     Writes are put together in groups: one transaction commits what is waiting, and each caller returns once its
-    own lines are on disk. Several processes may share one ledger; a budget holds over all of them.
+    own lines are committed. Several processes may share one ledger; a budget holds over all of them.
     A caller that is cancelled while it waits does not undo what it had written.
 
     Args:
