@@ -7,8 +7,10 @@ import pytest
 
 from forethought.cli import VERBS, main
 
-EVERY = [[verb] for verb in VERBS if verb not in ("models", "keys")] + [["models", "fetch"], ["models", "list"]]
+EVERY = [[verb] for verb in VERBS if verb not in ("models", "keys", "exits")]
+EVERY += [["models", "fetch"], ["models", "list"]]
 EVERY += [["keys", each] for each in ("create", "list", "revoke")]
+EVERY += [["exits", each] for each in ("calibrate", "reinforce", "generate", "evaluate")]
 
 
 def help_of(capsys, *words: str) -> str:

@@ -26,6 +26,7 @@ VERBS = (
     "replay",
     "stopping",
     "difficulty",
+    "exits",
     "route",
     "serve",
     "keys",
@@ -40,7 +41,7 @@ app = App(
     help_format="markdown",
 )
 for _verb in VERBS:
-    app.command(f"forethought.cli.{_verb}:{'app' if _verb in ('models', 'keys') else _verb}", name=_verb)
+    app.command(f"forethought.cli.{_verb}:{'app' if _verb in ('models', 'keys', 'exits') else _verb}", name=_verb)
 
 
 @app.meta.default

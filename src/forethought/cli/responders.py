@@ -80,9 +80,9 @@ class Responders:
         return EndpointResponder(target, base_url=entry.base_url, api_key=key)
 
     def _local(self, entry: PoolEntry, target: Target) -> Responder:
+        from forethought.early_exit import local_responder
         from forethought.models import load
-        from forethought.targets import LocalResponder
 
         if entry.model not in self._models:
             self._models[entry.model] = load(entry.model)
-        return LocalResponder(self._models[entry.model], target, examples=self._examples, seed=self._seed)
+        return local_responder(self._models[entry.model], entry, target, self._examples, seed=self._seed)

@@ -1,4 +1,4 @@
-"""Committed data of the main job: questions, few-shot examples, the pool and recorded outcomes."""
+"""Committed data of the main job: questions, examples, the pool and recorded outcomes; and a small decoder."""
 
 from __future__ import annotations
 
@@ -35,3 +35,13 @@ def recorded_samples() -> Path:
 def recorded_confidence() -> Path:
     """What the default model answers when asked how likely it is to be right."""
     return _HERE / "confidence.parquet"
+
+
+def small_decoder() -> Path:
+    """The decoder that `models.train_small_decoder` trained on arithmetic, as a model folder."""
+    return _HERE / "arithmetic-small"
+
+
+def exits() -> Path:
+    """Exits of the default model, calibrated and reinforced: an artifact of `forethought exits`."""
+    return _HERE / "exits" / "smollm2-135m-instruct"

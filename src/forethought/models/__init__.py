@@ -10,16 +10,22 @@ __getattr__, __dir__, __all__ = attach(
     __name__,
     {
         "CATALOG": "catalog",
-        "DEFAULT_MODEL": "catalog",
         "CatalogEntry": "catalog",
         "ChatTemplate": "template",
+        "DEFAULT_MODEL": "catalog",
+        "DecoderSize": "small_decoder",
         "LanguageModel": "language_model",
         "ModelStatus": "cache",
+        "TrainingPlan": "small_decoder",
         "Wheel": "catalog",
+        "build_decoder": "small_decoder",
         "cache_dir": "cache",
         "fetch": "fetching",
         "list_models": "cache",
         "load": "language_model",
+        "pretrain": "small_decoder",
+        "save_decoder": "small_decoder",
+        "train_small_decoder": "small_decoder",
     },
 )
 
@@ -34,4 +40,10 @@ if TYPE_CHECKING:
     from forethought.models.fetching import fetch as fetch
     from forethought.models.language_model import LanguageModel as LanguageModel
     from forethought.models.language_model import load as load
+    from forethought.models.small_decoder import DecoderSize as DecoderSize
+    from forethought.models.small_decoder import TrainingPlan as TrainingPlan
+    from forethought.models.small_decoder import build_decoder as build_decoder
+    from forethought.models.small_decoder import pretrain as pretrain
+    from forethought.models.small_decoder import save_decoder as save_decoder
+    from forethought.models.small_decoder import train_small_decoder as train_small_decoder
     from forethought.models.template import ChatTemplate as ChatTemplate

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, final
 
 from forethought.core import Message
+from forethought.data import small_decoder
 from forethought.errors import ArtifactError, ConfigError, UpstreamError
 from forethought.models.cache import cache_dir, is_installed, model_path
 from forethought.models.catalog import CATALOG
@@ -16,6 +17,8 @@ from forethought.models.fingerprint import weights_fingerprint
 from forethought.models.template import ChatTemplate
 
 DType = Literal["float32", "bfloat16"]
+SMALL_DECODER = "arithmetic-small"
+"""Name of the decoder that comes with the package."""
 _HUB_FILES = ("*.json", "*.safetensors", "*.jinja", "*.model", "merges.txt", "vocab.txt")
 
 
@@ -104,7 +107,8 @@ def load(source: str | Path, *, dtype: DType = "float32", cache: Path | None = N
     Only safetensors are read, and no code that comes with a model is run.
 
     Args:
-        source: `smollm2-135m-instruct`, `./folder` or `owner/name`.
+        source: `smollm2-135m-instruct`, `./folder` or `owner/name`; `arithmetic-small` is the decoder that
+            comes with the package.
         dtype: Precision to run in.
         cache: Cache folder for catalogue names, by default `cache_dir()`.
 
@@ -152,11 +156,13 @@ def _locate(source: str | Path, cache: Path | None) -> Path:
                 f"model {source!r} is not in {cache or cache_dir()}; run: forethought models fetch {source}"
             )
         return model_path(entry, cache)
+    if source == SMALL_DECODER:
+        return small_decoder()
     if Path(source).is_dir():
         return Path(source)
     if isinstance(source, str) and source.count("/") == 1 and not source.startswith((".", "/", "~")):
         return _snapshot(source)
-    known = ", ".join(sorted(CATALOG))
+    known = ", ".join(sorted([*CATALOG, SMALL_DECODER]))
     raise ConfigError(
         f"no model {str(source)!r}: neither a catalogue name ({known}), a folder, nor a hub id owner/name"
     )

@@ -1,6 +1,7 @@
 """Questions about kept entity tables: families, draws, the pilot that chose the families, and JSONL files.
 
-The tables come with the `questions` extra; reading and writing files needs nothing beyond the core install.
+Beside them, arithmetic of graded difficulty. The tables come with the `questions` extra; arithmetic, and reading and
+writing files, need nothing beyond the core install.
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ from typing import TYPE_CHECKING
 from forethought._lazy import attach
 
 if TYPE_CHECKING:
+    from forethought.questions.arithmetic import arithmetic_question as arithmetic_question
+    from forethought.questions.arithmetic import arithmetic_questions as arithmetic_questions
+    from forethought.questions.arithmetic import worked as worked
     from forethought.questions.family import Family as Family
     from forethought.questions.family import Item as Item
     from forethought.questions.files import read_questions as read_questions
@@ -27,12 +31,15 @@ __getattr__, __dir__, __all__ = attach(
         "Family": "family",
         "Item": "family",
         "PilotRow": "pilot",
+        "arithmetic_question": "arithmetic",
+        "arithmetic_questions": "arithmetic",
         "examples": "generation",
         "families": "generation",
         "generate": "generation",
         "pilot_questions": "generation",
         "read_questions": "files",
         "run_pilot": "pilot",
+        "worked": "arithmetic",
         "write_questions": "files",
     },
 )

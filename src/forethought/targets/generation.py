@@ -70,6 +70,10 @@ class Generator:
         self._stops = stops
         self._prefix: tuple[tuple[int, ...], Any] = ((), None)
 
+    def under(self, policy: DecodingPolicy, stops: Callable[[int], bool]) -> Generator:
+        """A generator of the same kind under another policy."""
+        return Generator(self._model, policy, stops)
+
     @torch.inference_mode()
     def generate(self, prompts: Sequence[Prompt], rows: Sequence[int], keys: Sequence[bytes]) -> list[Generated]:
         """Answer `prompts[rows[i]]` with the random stream `keys[i]`, for every i.

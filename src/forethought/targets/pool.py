@@ -11,7 +11,10 @@
     prices = { input = 0.10, output = 0.10 }
     policy = { prompt = "chat", system = "Give only the final answer.", max_tokens = 24 }
 
-A target with `base_url` lives behind an OpenAI-compatible endpoint, one without is a local model.
+A target with `base_url` lives behind an OpenAI-compatible endpoint, one without is a local model. A local model may
+have exits, `exits = { path = "runs/exits", threshold = 0.8 }`: its tokens stop before the last layer where a gate is
+sure. That lowers seconds and multiply-accumulates, not tokens: prices stay what the file says, so lower
+`prices.output` by the share that `forethought exits evaluate` shows to be saved.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from forethought.core import DecodingPolicy, Prices, Target
 from forethought.errors import ConfigError
@@ -64,6 +67,18 @@ class VoteEntry(_Strict):
     grader: str = "text"
 
 
+class ExitEntry(_Strict):
+    """Where a local target's exits are, and when its tokens leave.
+
+    Attributes:
+        path: Folder that `forethought exits calibrate` or `reinforce` wrote; None for the committed exits.
+        threshold: Gate probability above which a token leaves; None for the one that was certified.
+    """
+
+    path: str | None = Field(default=None, min_length=1)
+    threshold: Annotated[float, Field(ge=0, le=1)] | None = None
+
+
 class PoolEntry(_Strict):
     """One target of a pool file.
 
@@ -79,6 +94,7 @@ class PoolEntry(_Strict):
         max_output: Longest answer where neither the request nor the policy says, tokens.
         dear: Whether it counts towards a key's quota of dear targets.
         vote: Stopping rule it answers by; None for plain answers.
+        exits: Of a local model whose tokens may stop before the last layer; None for full depth.
     """
 
     name: str = Field(min_length=1)
@@ -92,6 +108,13 @@ class PoolEntry(_Strict):
     max_output: Annotated[int, Field(ge=1)] = 4096
     dear: bool = False
     vote: VoteEntry | None = None
+    exits: ExitEntry | None = None
+
+    @model_validator(mode="after")
+    def _exits_are_local(self) -> PoolEntry:
+        if self.exits is not None and self.base_url is not None:
+            raise ValueError("exits are for local models: a target with base_url has none")
+        return self
 
     @property
     def target(self) -> Target:

@@ -71,12 +71,13 @@ class LocalUpstream:
 
         Raises:
             ConfigError: Its weights are not installed, or the policy cannot be followed.
+            ArtifactError: Its exits are missing, or those of another model.
         """
-        from forethought.targets import LocalResponder
+        from forethought.early_exit import local_responder
 
         entry = self.entry
         single = Target(entry.name, entry.model, replace(entry.policy, votes=1))
-        return LocalResponder(self._load(entry.model), single, examples=self.examples)
+        return local_responder(self._load(entry.model), entry, single, self.examples)
 
     @cached_property
     def _longest_token(self) -> int:

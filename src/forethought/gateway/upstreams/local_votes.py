@@ -45,6 +45,7 @@ class HaltingResponder(LocalResponder):
         self._ends = stops
         target = Target(like.target.name, like.target.model, policy)
         super().__init__(like.model, target, examples=like.examples, seed=seed)
+        self.generator = like.generator.under(policy, self._stops())  # as deep as the target's own answers go
 
     def respond(self, questions: Sequence[Question], samples: Sequence[int]) -> list[Response]:
         """Answer `questions[i]` as sample `samples[i]`.

@@ -1,0 +1,203 @@
+"""The small decoder on graded arithmetic: calibrated, calibrated on, reinforced; every arm and seed kept on disk."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from forethought.artifacts import atomic_write
+from forethought.core import DecodingPolicy
+from forethought.early_exit import (
+    CalibrationConfig,
+    ExitConfig,
+    ExitModel,
+    ExitRule,
+    GateConfidence,
+    Never,
+    ReinforcementConfig,
+    SoftmaxGap,
+    StaticCut,
+    Task,
+    Threshold,
+    Trace,
+    answer_cost,
+    calibrate,
+    every,
+    first_agreeing,
+    free_run,
+    record_traces,
+    reinforce,
+    teacher_force,
+    unadapted,
+)
+from forethought.models import load
+from forethought.questions import arithmetic_questions
+
+SEEDS = (0, 1, 2, 3, 4)
+PRICES = (0.1, 0.2, 0.5, 1.0)
+THRESHOLDS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
+GAPS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 0.9999)
+LONGEST = 64
+BATCH = 250
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much of the study is run.
+
+    Attributes:
+        train: Questions that traces and rollouts are of.
+        validation: That thresholds are chosen on.
+        test: That report.
+        calibration: Stage 1.
+        continued: Stage 1 once more, for as many tokens as stage 2.
+        reinforcement: Stage 2, for every price.
+    """
+
+    train: int
+    validation: int
+    test: int
+    calibration: CalibrationConfig
+    continued: CalibrationConfig
+    reinforcement: ReinforcementConfig
+
+
+FULL = Size(
+    train=3000,
+    validation=500,
+    test=2000,
+    calibration=CalibrationConfig(steps=500, batch=32, adapter_rate=2e-3, head_rate=3e-3),
+    continued=CalibrationConfig(steps=120, batch=64, adapter_rate=1e-3, head_rate=1e-3),
+    reinforcement=ReinforcementConfig(steps=120, prompts=16, group=4, anchor=1.0, adapter_rate=1e-3, gate_rate=3e-3),
+)
+QUICK = Size(
+    train=400,
+    validation=100,
+    test=200,
+    calibration=replace(FULL.calibration, steps=60),
+    continued=replace(FULL.continued, steps=10),
+    reinforcement=replace(FULL.reinforcement, steps=10),
+)
+
+Point = dict[str, float]
+"""`accuracy`, `depth` (layers a generated token's pass) and `macs_saved` of one rule."""
+
+
+class Study:
+    """One seed's arms.
+
+    Args:
+        folder: Where arms and their points are kept; what is there is not computed again.
+        size: How much.
+        seed: Of adapters, batches, rollouts and exits.
+        report: Told what is done.
+    """
+
+    def __init__(self, folder: Path, size: Size, seed: int, report: Callable[[str], None]) -> None:
+        self.folder = folder / f"seed-{seed}"
+        self.size = size
+        self.seed = seed
+        self.report = report
+        self.base = load("arithmetic-small")
+        policy = DecodingPolicy(max_tokens=LONGEST)
+        self.train = Task(self.base, policy, arithmetic_questions("train", size.train, seed=0))
+        self.validation = Task(self.base, policy, arithmetic_questions("validation", size.validation, seed=1))
+        self.test = Task(self.base, policy, arithmetic_questions("test", size.test, seed=2))
+        self.traces: list[Trace] = record_traces(self.train, folder / "traces", samples=1, temperature=0.0)
+
+    def points(self) -> dict[str, Any]:
+        """Every arm's points, on validation and on test."""
+        arms = {"calibrated": self._arm("calibrated", self._points_of_calibrated)}
+        arms["base"] = self._arm("base", self._points_of_base)
+        arms["continued"] = self._arm("continued", lambda: self._swept(self.continued()))
+        for price in PRICES:
+            arms[f"price {price:g}"] = self._arm(f"price-{price:g}", lambda p=price: self._swept(self.reinforced(p)))
+        sequence = self._arm("sequence", lambda: self._swept(self.reinforced(0.5, credit="sequence")))
+        return {**arms, "sequence": sequence}
+
+    def calibrated(self) -> ExitModel:
+        """After stage 1."""
+        config = replace(self.size.calibration, seed=self.seed)
+        return self._trained(
+            "calibrated", self._new(), lambda model, at: calibrate(model, self.traces, config, checkpoint=at)
+        )
+
+    def continued(self) -> ExitModel:
+        """Stage 1 for as many tokens more as stage 2 has."""
+        config = replace(self.size.continued, seed=self.seed + 1000)
+        return self._trained(
+            "continued", self.calibrated(), lambda model, at: calibrate(model, self.traces, config, checkpoint=at)
+        )
+
+    def reinforced(self, price: float, credit: str = "token") -> ExitModel:
+        """Stage 2 at one price of depth."""
+        config = replace(self.size.reinforcement, price=price, credit=credit, seed=self.seed)
+        if credit == "sequence":
+            config = replace(config, anchor=0.0)
+        name = f"price-{price:g}" if credit == "token" else "sequence"
+        return self._trained(
+            name, self.calibrated(), lambda model, at: reinforce(model, self.train, config, checkpoint=at)
+        )
+
+    def _new(self) -> ExitModel:
+        return ExitModel(self.base, ExitConfig(every(1, self.base.n_layers)), seed=self.seed)
+
+    def _trained(self, name: str, model: ExitModel, train: Callable[[ExitModel, Path], Any]) -> ExitModel:
+        saved = self.folder / name
+        if saved.is_dir():
+            return ExitModel.load(saved, self.base)
+        for figures in train(model, self.folder / f"{name}.checkpoint"):
+            if int(figures["step"]) % 20 == 0:
+                told = " ".join(f"{key} {value:.3f}" for key, value in figures.items())
+                self.report(f"seed {self.seed} {name}: {told}")
+        model.save(saved)
+        return model
+
+    def _arm(self, name: str, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        file = self.folder / f"{name}.json"
+        if not file.is_file():
+            found = compute()
+            with atomic_write(file) as new:
+                new.write_text(json.dumps(found))
+            self.report(f"seed {self.seed} {name}: done")
+        kept: dict[str, Any] = json.loads(file.read_text())
+        return kept
+
+    def _points_of_base(self) -> dict[str, Any]:
+        model = unadapted(self._new())
+        cuts = {f"static {layer}": StaticCut(layer) for layer in model.config.layers}
+        gaps = {f"gap {gap:g}": Threshold(SoftmaxGap(model), gap) for gap in GAPS}
+        return self._run(model, {"full": Never(), **cuts, **gaps})
+
+    def _points_of_calibrated(self) -> dict[str, Any]:
+        model = self.calibrated()
+        cuts: dict[str, ExitRule] = {f"static {layer}": StaticCut(layer) for layer in model.config.layers}
+        gaps = {f"gap {gap:g}": Threshold(SoftmaxGap(model), gap) for gap in GAPS}
+        found = self._swept(model, {**cuts, **gaps})
+        own = free_run(unadapted(model), Never(), self.test, batch_size=BATCH)
+        keys = [self.test.key(i, 0) for i in range(len(own.answers))]
+        readouts = teacher_force(model, {}, own.traces, keys).readouts
+        return {**found, "oracle": first_agreeing(readouts, "teacher").mean_depth}
+
+    def _swept(self, model: ExitModel, others: Mapping[str, ExitRule] | None = None) -> dict[str, Any]:
+        gate = GateConfidence(model)
+        rules: dict[str, ExitRule] = {f"gate {threshold:g}": Threshold(gate, threshold) for threshold in THRESHOLDS}
+        return self._run(model, {"full": Never(), **rules, **(others or {})})
+
+    def _run(self, model: ExitModel, rules: Mapping[str, ExitRule]) -> dict[str, Any]:
+        parts = {"validation": self.validation, "test": self.test}
+        return {part: {name: _point(model, rule, task) for name, rule in rules.items()} for part, task in parts.items()}
+
+
+def _point(model: ExitModel, rule: ExitRule, task: Task) -> Point:
+    found = free_run(model, rule, task, batch_size=BATCH)
+    success = [task.success(i, answer.tokens) for i, answer in enumerate(found.answers)]
+    costs = [
+        answer_cost(model, rule, len(prompt.ids), answer.depths)
+        for prompt, answer in zip(found.prompts, found.answers, strict=True)
+    ]
+    passes, layers, macs, full_macs = map(sum, zip(*costs, strict=True))
+    return {"accuracy": sum(success) / len(success), "depth": layers / passes, "macs_saved": 1 - macs / full_macs}

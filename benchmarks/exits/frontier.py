@@ -1,0 +1,126 @@
+"""From the points of every arm and seed to figures and a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from forethought.bench import Figure
+from forethought.early_exit import headroom_share, static_depth
+
+TOLERATED = 0.005
+"""Accuracy that may be lost: half a point."""
+LAYERS = 6
+
+Points = Mapping[str, Mapping[str, float]]
+Seed = Mapping[str, Any]
+"""Arm -> `validation` and `test` points by rule, and what else the study keeps of it."""
+
+
+def study_figures(seeds: Sequence[Seed]) -> dict[str, Figure]:
+    """Headline figures and each arm's chosen setting on test questions; intervals are over seeds."""
+    ours = [chosen(seed, best_price(seed)) for seed in seeds]
+    continued = [chosen(seed, "continued") for seed in seeds]
+    figures = {
+        "headroom_share": over_seeds([share(seed, best_price(seed)) for seed in seeds]).at_least(0.5),
+        "rl_over_calibrated": over_seeds(
+            [one["depth"] / other["depth"] for one, other in zip(ours, continued, strict=True)]
+        ).surely_below(1),
+        "headroom_share_calibrated": over_seeds([share(seed, "calibrated") for seed in seeds]),
+        "headroom_share_continued": over_seeds([share(seed, "continued") for seed in seeds]),
+        "headroom_share_softmax_gap": over_seeds([share(seed, "calibrated", "gap") for seed in seeds]),
+        "oracle_depth": over_seeds([seed["calibrated"]["oracle"] for seed in seeds]),
+        "static_depth": over_seeds([static(seed, full(seed) - TOLERATED) for seed in seeds]),
+        "accuracy_unmodified": over_seeds([full(seed) for seed in seeds]),
+        "accuracy_loss_reinforced": over_seeds(
+            [full(seed) - point["accuracy"] for seed, point in zip(seeds, ours, strict=True)]
+        ).at_most(TOLERATED),
+    }
+    for arm in sorted(set(seeds[0]) - {"base"}):
+        points = [chosen(seed, arm) for seed in seeds]
+        name = arm.replace(" ", "_").replace(".", "_")
+        figures[f"depth_{name}"] = over_seeds([point["depth"] for point in points])
+        figures[f"accuracy_{name}"] = over_seeds([point["accuracy"] for point in points])
+        figures[f"macs_saved_{name}"] = over_seeds([point["macs_saved"] for point in points])
+    return figures
+
+
+def full(seed: Seed, part: str = "test") -> float:
+    """Accuracy of the unmodified model."""
+    return float(seed["base"][part]["full"]["accuracy"])
+
+
+def setting(seed: Seed, arm: str, kind: str = "gate") -> str:
+    """The rule with the fewest layers on validation questions that loses at most half a point there."""
+    points: Points = seed[arm]["validation"]
+    rules = [name for name in points if name.startswith(kind)]
+    kept = [name for name in rules if points[name]["accuracy"] >= full(seed, "validation") - TOLERATED]
+    return min(kept, key=lambda name: points[name]["depth"]) if kept else "full"
+
+
+def chosen(seed: Seed, arm: str, kind: str = "gate") -> Mapping[str, float]:
+    """What the chosen rule does on test questions."""
+    point: Mapping[str, float] = seed[arm]["test"][setting(seed, arm, kind)]
+    return point
+
+
+def best_price(seed: Seed) -> str:
+    """The price of stage 2 with the fewest layers on validation questions."""
+    arms = [arm for arm in seed if arm.startswith("price")]
+    return min(arms, key=lambda arm: seed[arm]["validation"][setting(seed, arm)]["depth"])
+
+
+def static(seed: Seed, accuracy: float) -> float:
+    """Layers with which mixtures of the calibrated model's cuts reach an accuracy on test questions; L if none does."""
+    points: Points = seed["calibrated"]["test"]
+    cuts = [points[name] for name in points if name.startswith("static") or name == "full"]
+    reach = min(accuracy, max(point["accuracy"] for point in cuts))
+    found = static_depth([point["depth"] for point in cuts], [point["accuracy"] for point in cuts], reach)
+    return LAYERS if np.isnan(found) else found
+
+
+def share(seed: Seed, arm: str, kind: str = "gate") -> float:
+    """Of the headroom between static cuts at the same accuracy and the first agreeing layer."""
+    point = chosen(seed, arm, kind)
+    return headroom_share(static(seed, point["accuracy"]), point["depth"], seed["calibrated"]["oracle"])
+
+
+def over_seeds(values: Sequence[float]) -> Figure:
+    """Mean and its 95 % t-interval; one seed has none."""
+    mean = float(np.mean(values))
+    if len(values) < 2:
+        return Figure(mean, n=1)
+    half = float(stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values)))
+    return Figure(mean, mean - half, mean + half, len(values))
+
+
+def draw(seeds: Sequence[Seed], path: Path) -> None:
+    """Accuracy against mean layers: cuts, softmax gap, and every arm's thresholds, seed by seed."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
+    arms = ["calibrated", "continued", *(arm for arm in seeds[0] if arm.startswith("price"))]
+    colours = {arm: plt.get_cmap("viridis")(i / len(arms)) for i, arm in enumerate(arms)}
+    for number, seed in enumerate(seeds):
+        for arm in arms:
+            _line(axes, seed[arm]["test"], "gate", colours[arm], arm if number == 0 else None)
+        _line(
+            axes, seed["calibrated"]["test"], "static", "0.6", "static cuts, calibrated" if number == 0 else None, "--"
+        )
+        _line(axes, seed["calibrated"]["test"], "gap", "tab:red", "softmax gap" if number == 0 else None, ":")
+        axes.axvline(
+            seed["calibrated"]["oracle"], color="0.85", zorder=0, label="first agreeing layer" if number == 0 else None
+        )
+    axes.set(xlabel="layers a generated token, of 6", ylabel="accuracy", ylim=(0.8, 1.003), xlim=(1, 6.05))
+    axes.legend(fontsize=8, loc="lower right")
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+
+
+def _line(axes: Any, points: Points, kind: str, colour: Any, label: str | None, style: str = "-") -> None:
+    shown = sorted((point["depth"], point["accuracy"]) for name, point in points.items() if name.startswith(kind))
+    axes.plot(*zip(*shown, strict=True), style, color=colour, label=label, marker=".", lw=1, ms=4)

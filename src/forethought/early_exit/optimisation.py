@@ -1,0 +1,173 @@
+"""Steps of Adam that a kill does not lose: the same trajectory, whether it was run at once or in pieces."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from forethought.artifacts import atomic_directory
+from forethought.core import content_hash
+from forethought.errors import ArtifactError, DataError
+
+_MOST_LOST = 20
+"""Steps of a run whose loss may be NaN or infinite before it is given up."""
+
+_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+"""What Adam remembers of a parameter."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Parameters of one learning rate.
+
+    Attributes:
+        parameters: What is trained.
+        rate: Peak learning rate.
+    """
+
+    parameters: Sequence[nn.Parameter]
+    rate: float
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Linear warm-up, then half a cosine to nothing.
+
+    Attributes:
+        steps: Of the run.
+        warmup: Share of them.
+        every: Steps between checkpoints.
+    """
+
+    steps: int
+    warmup: float = 0.1
+    every: int = 25
+
+    def factor(self, step: int) -> float:
+        """Of the peak rate, at a step counted from 0."""
+        rising = max(1, round(self.warmup * self.steps))
+        if step < rising:
+            return (step + 1) / rising
+        return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, self.steps - rising)))
+
+
+@dataclass
+class Optimisation:
+    """A run of Adam over groups of parameters.
+
+    A step depends on its number alone: whoever computes the loss draws batch and chance from `(seed, step)`.
+
+    Attributes:
+        groups: What is trained, and how fast.
+        schedule: How long, and how the rate goes.
+        folder: Of the checkpoint; None keeps none.
+        identity: What a checkpoint belongs to: settings, data, model. Another one's is refused.
+        clip: Largest norm of the gradient of all groups together.
+        history: What each step reported.
+        lost: Steps without effect, since their loss was not finite.
+    """
+
+    groups: Sequence[Group]
+    schedule: Schedule
+    folder: Path | None
+    identity: Mapping[str, Any]
+    clip: float = 1.0
+    history: list[dict[str, float]] = field(default_factory=list)
+    lost: int = 0
+
+    def __post_init__(self) -> None:
+        for parameter in self._parameters:
+            parameter.requires_grad_(True)
+        self._adam = torch.optim.Adam([{"params": list(group.parameters), "lr": group.rate} for group in self.groups])
+
+    @property
+    def _parameters(self) -> list[nn.Parameter]:
+        return [parameter for group in self.groups for parameter in group.parameters]
+
+    def run(self, loss: Callable[[int], tuple[torch.Tensor, dict[str, float]]]) -> Iterator[dict[str, float]]:
+        """Take every step that is left, yielding what each reported.
+
+        Args:
+            loss: Step -> loss and figures to remember.
+
+        Raises:
+            ArtifactError: The checkpoint is of another run, or cannot be read.
+            DataError: Too many losses were not finite.
+        """
+        for step in range(self._resume(), self.schedule.steps):
+            self._adam.zero_grad(set_to_none=True)
+            value, figures = loss(step)
+            self._step(step, value)
+            self.history.append({"step": step, "loss": float(value.detach()), **figures})
+            if self.folder is not None and ((step + 1) % self.schedule.every == 0 or step + 1 == self.schedule.steps):
+                self._save(self.folder, step + 1)
+            yield self.history[-1]
+
+    def _step(self, step: int, value: torch.Tensor) -> None:
+        finite = bool(torch.isfinite(value))
+        if finite:
+            value.backward()  # type: ignore[no-untyped-call]
+            norm = nn.utils.clip_grad_norm_(self._parameters, self.clip)
+            finite = bool(torch.isfinite(norm))
+        if not finite:
+            self.lost += 1
+            if self.lost > _MOST_LOST:
+                raise DataError(
+                    f"the loss was not finite in {self.lost} steps, the last of them {step}: the run is given up"
+                )
+            return
+        for group, options in zip(self.groups, self._adam.param_groups, strict=True):
+            options["lr"] = group.rate * self.schedule.factor(step)
+        self._adam.step()
+
+    def _save(self, folder: Path, step: int) -> None:
+        from safetensors.torch import save_file
+
+        tensors = {}
+        for place, parameter in enumerate(self._parameters):
+            tensors[f"{place}.value"] = parameter.detach().contiguous()
+            for name, moment in self._adam.state.get(parameter, {}).items():
+                tensors[f"{place}.{name}"] = moment.detach().contiguous()
+        with atomic_directory(folder) as new:
+            save_file(tensors, new / "state.safetensors")
+            (new / "run.json").write_text(
+                json.dumps({"step": step, "identity": self._hash, "lost": self.lost, "history": self.history})
+            )
+
+    @torch.no_grad()
+    def _resume(self) -> int:
+        """Take up a checkpoint, if there is one; the step to go on with."""
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        if self.folder is None or not (self.folder / "run.json").is_file():
+            return 0
+        try:
+            kept = json.loads((self.folder / "run.json").read_text())
+            tensors = load_file(self.folder / "state.safetensors")
+        except (OSError, ValueError, SafetensorError) as error:
+            raise ArtifactError(f"the checkpoint {self.folder} cannot be read: {error}") from error
+        if kept["identity"] != self._hash:
+            raise ArtifactError(
+                f"the checkpoint {self.folder} is of a run with other settings: name another folder or delete it"
+            )
+        for place, parameter in enumerate(self._parameters):
+            parameter.copy_(tensors[f"{place}.value"])
+            if f"{place}.step" in tensors:
+                self._adam.state[parameter] = {name: tensors[f"{place}.{name}"] for name in _MOMENTS}
+        self.history, self.lost = kept["history"], kept["lost"]
+        return int(kept["step"])
+
+    @property
+    def _hash(self) -> str:
+        plain = [[tuple(parameter.shape) for parameter in group.parameters] for group in self.groups]
+        rates = [group.rate for group in self.groups]
+        parts = [self.identity, plain, rates, self.schedule.steps, self.schedule.warmup, self.clip]
+        return content_hash(json.dumps(parts, sort_keys=True, default=str))[:16]

@@ -1,0 +1,112 @@
+"""The least depth that any rule could need: where an exit first says what full depth will say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from forethought.early_exit.base import Report, silent
+from forethought.early_exit.free_running import free_run, unadapted
+from forethought.early_exit.model import ExitModel
+from forethought.early_exit.rules import Never
+from forethought.early_exit.task import Task
+from forethought.early_exit.teacher_forcing import ExitReadouts, teacher_force
+from forethought.errors import ConfigError
+from forethought.metrics import IntArray, static_hull
+
+Reference = Literal["student", "teacher"]
+
+
+@dataclass(frozen=True, eq=False)
+class Oracle:
+    """First agreeing layers along the unmodified model's answers.
+
+    It knows what full depth will say, and no keys or values are lost for leaving: a bound, not a rule.
+
+    Attributes:
+        reference: Whose full depth is agreed with: the adapted model's or the unmodified one's.
+        n_layers: L.
+        question: Whose answer each pass belongs to, shape (passes,).
+        depths: The shallowest exit whose likeliest token is full depth's, L where none is, shape (passes,).
+    """
+
+    reference: Reference
+    n_layers: int
+    question: IntArray
+    depths: IntArray
+
+    @property
+    def mean_depth(self) -> float:
+        """Layers a pass."""
+        return float(self.depths.mean())
+
+    @property
+    def headroom(self) -> float:
+        """Share of the layers that it spares."""
+        return 1 - self.mean_depth / self.n_layers
+
+
+def first_agreeing(readouts: ExitReadouts, reference: Reference = "student") -> Oracle:
+    """Find the first agreeing layer of each pass.
+
+    Raises:
+        ConfigError: An unknown reference.
+    """
+    if reference not in ("student", "teacher"):
+        raise ConfigError(f"reference must be 'student' or 'teacher', got {reference!r}")
+    full = readouts.student if reference == "student" else readouts.teacher
+    agrees = np.vstack([readouts.exits == full, np.ones((1, len(full)), dtype=bool)])
+    depths = np.array([*readouts.layers, readouts.n_layers])[agrees.argmax(axis=0)]
+    return Oracle(reference, readouts.n_layers, readouts.question, depths)
+
+
+def oracle(
+    model: ExitModel, task: Task, *, reference: Reference = "student", batch_size: int = 64, report: Report = silent
+) -> Oracle:
+    """Let the unmodified model answer a task and find the first agreeing layers along its answers.
+
+    Args:
+        model: Model with exits.
+        task: Questions.
+        reference: Whose full depth is agreed with.
+        batch_size: Most answers computed at once.
+        report: Called after each batch.
+
+    Raises:
+        DataError: No answer has two tokens.
+    """
+    traces = free_run(unadapted(model), Never(), task, batch_size=batch_size, report=report).traces
+    keys = [task.key(i, 0) for i in range(len(traces))]
+    return first_agreeing(teacher_force(model, {}, traces, keys, report=report).readouts, reference)
+
+
+def static_depth(depths: Sequence[float], accuracies: Sequence[float], accuracy: float) -> float:
+    """Mean layers with which mixtures of static cuts reach an accuracy: what no rule needs to look at a token for.
+
+    Args:
+        depths: Mean layers of each cut, full depth among them.
+        accuracies: Of each cut.
+        accuracy: To reach.
+
+    Returns:
+        NaN where no cut is that accurate.
+    """
+    hull = static_hull(np.array(depths, dtype=np.float64), np.array(accuracies, dtype=np.float64))
+    return hull.cost_at(accuracy)
+
+
+def headroom_share(static: float, ours: float, least: float) -> float:
+    """(static - ours) / (static - oracle), in mean layers: 1 is the oracle, 0 is no better than static cuts.
+
+    Args:
+        static: Of the hull of static cuts at the accuracy in question.
+        ours: Of the rule.
+        least: Of the oracle.
+
+    Returns:
+        NaN where the oracle is no shallower than the static cuts: there is no room to share.
+    """
+    return (static - ours) / (static - least) if static > least else float("nan")

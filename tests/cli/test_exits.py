@@ -1,0 +1,418 @@
+"""`forethought exits`: all four verbs on a tiny random model, and what is said where they cannot run."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+from rich.console import Console
+from safetensors.numpy import load_file
+
+from forethought.cli import exit_training, main
+from forethought.cli.exit_answer import STYLES, WHOLE, DepthColours, DepthWriter
+from forethought.cli.exit_questions import ARITHMETIC, COMMITTED, Parts, Source
+from forethought.cli.exit_training import some
+from forethought.core import Question
+from forethought.early_exit.saved import SavedExits
+from forethought.early_exit.traces import Trace
+from forethought.errors import ConfigError, DataError
+from forethought.questions import write_questions
+from forethought.targets.generation import Prompt
+
+LENIENT = ("--tolerance", "0.9", "--delta", "0.5")
+"""A bound that a dozen questions can show."""
+
+
+class Made(NamedTuple):
+    """What the module's own run wrote."""
+
+    exits: Path
+    questions: Path
+    report: dict[str, Any]
+
+    def copy(self, folder: Path) -> Path:
+        return Path(shutil.copytree(self.exits, folder))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def questions(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("asked") / "questions.jsonl"
+    write_questions(path, [Question.ask(f"What follows {n}?", answers=(str(n + 1),), group="n") for n in range(120)])
+    return path
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, tiny_model, questions) -> Made:
+    out = tmp_path_factory.mktemp("exits") / "exits"
+    main(["exits", "calibrate", str(out), *calibrating(tiny_model, questions)])
+    return Made(out, questions, dict(SavedExits.read(out).report))
+
+
+def calibrating(model: Path, questions: Path, steps: int = 4) -> list[str]:
+    flags = ["--model", str(model), "--questions", str(questions), "--layers", "1", "2", "--map-rank", "2"]
+    return [*flags, "--steps", str(steps), "--batch", "6", "--samples", "1", "--max-tokens", "6", *LENIENT]
+
+
+def test_calibration_writes_an_artifact_that_says_everything_a_later_run_needs(made, tiny_model):
+    saved = SavedExits.read(made.exits)
+    assert (saved.model, saved.n_layers, saved.layers) == (str(tiny_model), 3, (1, 2))
+    report = made.report
+    assert report["stage"] == "calibrate"
+    assert report["calibrate"]["steps"] == 4
+    assert report["calibrate"]["samples"] == 1
+    assert report["calibrate"]["temperature"] == 0.0
+    assert set(report["last"]) >= {"divergence", "agreement", "mean_depth"}
+    sizes = [report["questions"][part]["n"] for part in ("train", "certify", "test")]
+    assert sum(sizes) == 120
+    assert sizes[1] == report["certificate"]["n"] >= 10
+    assert report["threshold"] == report["certificate"]["threshold"] == saved.threshold
+    assert saved.threshold is not None
+    assert saved.policy.max_tokens == 6
+    assert not (made.exits.parent / "exits.work" / "calibrate").exists()
+
+
+def test_reinforcement_starts_from_exits_and_certifies_anew(made, call_json, tmp_path):
+    flags = ("--steps", "3", "--prompts", "4", "--group", "2", "--lambda", "0.25", *LENIENT)
+    told = call_json("exits", "reinforce", made.exits, tmp_path / "more", *flags)
+    saved = SavedExits.read(tmp_path / "more")
+    assert told["exits"] == str(tmp_path / "more")
+    assert told["threshold"] == saved.threshold
+    assert saved.report["stage"] == "reinforce"
+    assert saved.report["reinforce"]["price"] == 0.25
+    assert saved.report["start"]["hash"] == SavedExits.read(made.exits).hash
+    assert saved.report["questions"] == made.report["questions"]
+    assert set(saved.report["last"]) >= {"reward", "accuracy", "mean_depth"}
+    assert tensors(made.exits).keys() == tensors(tmp_path / "more").keys()
+    assert any((tensors(made.exits)[name] != new).any() for name, new in tensors(tmp_path / "more").items())
+
+
+def tensors(exits: Path) -> dict[str, Any]:
+    return dict(load_file(exits / "tensors.safetensors"))
+
+
+def test_half_precision_is_what_is_stored(tiny_model, questions, call_json, tmp_path):
+    call_json("exits", "calibrate", tmp_path / "half", *calibrating(tiny_model, questions), "--half")
+    assert {str(tensor.dtype) for tensor in tensors(tmp_path / "half").values()} == {"float16"}
+
+
+@pytest.mark.parametrize("stage", ["calibrate", "reinforce"])
+def test_a_killed_run_goes_on_to_the_same_exits(stage, made, tiny_model, tmp_path, monkeypatch, capsys):
+    def words(out: str) -> list[str]:
+        if stage == "calibrate":
+            return ["exits", stage, str(tmp_path / out), *calibrating(tiny_model, made.questions, 28)]
+        flags = ["--steps", "28", "--prompts", "2", "--group", "2", *LENIENT]
+        return ["exits", stage, str(made.exits), str(tmp_path / out), *flags]
+
+    def killed(label: str, figures: Any, steps: int, shown: Any) -> Any:
+        for _ in range(27):
+            next(figures)
+        raise KeyboardInterrupt
+
+    main(words("whole"))
+    whole = exit_training.followed
+    with monkeypatch.context() as patched:
+        patched.setattr(exit_training, "followed", killed)
+        with pytest.raises(SystemExit) as stopped:
+            main(words("cut"))
+    assert stopped.value.code == 130
+    assert not (tmp_path / "cut").exists()
+    taken: list[dict[str, float]] = []
+
+    def counted(label: str, figures: Any, steps: int, shown: Any) -> Any:
+        return whole(label, (taken.append(step) or step for step in figures), steps, shown)
+
+    monkeypatch.setattr(exit_training, "followed", counted)
+    main(words("cut"))
+    assert [step["step"] for step in taken] == [25, 26, 27]
+    for name, tensor in tensors(tmp_path / "whole").items():
+        assert (tensor == tensors(tmp_path / "cut")[name]).all(), name
+    cut, uncut = (SavedExits.read(tmp_path / name).report for name in ("cut", "whole"))
+    assert cut["certificate"] == uncut["certificate"]
+
+
+def test_a_checkpoint_of_other_settings_is_not_gone_on_with(made, tiny_model, tmp_path, monkeypatch, refused):
+    words = ["exits", "calibrate", str(tmp_path / "cut"), *calibrating(tiny_model, made.questions)]
+    with monkeypatch.context() as patched:
+        patched.setattr(exit_training, "followed", lambda label, figures, steps, shown: list(figures) and int(""))
+        with pytest.raises(ValueError, match="invalid literal"):
+            main(words)
+    assert "is of a run with other settings" in refused(*words, "--seed", "5")
+
+
+ASK = ("exits", "generate", "What follows 3?", "--max-tokens", "9")
+
+
+def test_an_answer_tells_each_tokens_text_and_depth(made, call_json):
+    found = call_json(*ASK, "--exits", made.exits, "--threshold", "0")
+    assert found["depths"] == [3] + [1] * (len(found["depths"]) - 1)
+    assert len(found["tokens"]) == len(found["depths"]) <= 9
+    assert "".join(found["tokens"]).strip() == found["text"]
+    assert found["mean_depth"] == 1
+    assert 0 < found["macs_saved"] < 1
+
+
+def test_the_certified_threshold_is_the_default(made, call_json):
+    own = call_json(*ASK, "--exits", made.exits)
+    stated = call_json(*ASK, "--exits", made.exits, "--threshold", made.report["threshold"])
+    assert (own["text"], own["depths"]) == (stated["text"], stated["depths"])
+
+
+def test_where_nothing_could_be_certified_the_unmodified_model_answers(made, tiny_model, call_json, tmp_path, capsys):
+    strict = ["--tolerance", "0.001", "--delta", "0.001"]
+    call_json("exits", "calibrate", tmp_path / "safe", *calibrating(tiny_model, made.questions)[:-4], *strict)
+    assert SavedExits.read(tmp_path / "safe").threshold is None
+    found = call_json(*ASK, "--exits", tmp_path / "safe", "--compare")
+    assert found["unmodified"]["same"]
+    assert set(found["depths"]) == {3}
+
+
+def test_without_colours_every_token_has_its_layers_behind_it(made, call, call_json):
+    shown, last = call(*ASK, "--exits", made.exits, "--threshold", "0").rsplit("\n", 2)[:2]
+    found = call_json(*ASK, "--exits", made.exits, "--threshold", "0")
+    safe = [re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "\ufffd", text) for text in found["tokens"]]
+    expected = "".join(f"{text}[{depth}]" for text, depth in zip(safe, found["depths"], strict=True))
+    assert shown == expected
+    assert re.fullmatch(r"9 tokens, 1\.0 of 3 layers a token, \d+\.\d% of MACs saved, \d+\.\d\d s", last)
+
+
+@pytest.mark.parametrize("draft", [1, 3])
+def test_speculation_gives_the_unmodified_answer(made, call_json, call, draft):
+    found = call_json(*ASK, "--exits", made.exits, "--speculate", draft, "--compare")
+    assert found["unmodified"]["same"]
+    shown = call(*ASK, "--exits", made.exits, "--speculate", draft, "--compare")
+    assert re.search(r"\d+ drafted, \d+ of them accepted in \d+ checks", shown)
+    assert "the same text" in shown
+
+
+def test_nothing_is_drafted_that_no_gate_is_sure_of(made, call):
+    shown = call(*ASK, "--exits", made.exits, "--speculate", "3", "--threshold", "1")
+    assert "9 tokens of the unmodified model, 0 drafted, 0 of them accepted in 8 checks, 0.0% of layer calls" in shown
+
+
+def test_sampling_follows_the_seed(made, call_json):
+    flags = (*ASK, "--exits", made.exits, "--temperature", "1.5", "--threshold", "0.5")
+    texts = [call_json(*flags, "--seed", seed)["text"] for seed in (1, 1, 2)]
+    assert texts[0] == texts[1] != texts[2]
+
+
+def written(**console: Any) -> str:
+    out = io.StringIO()
+    writer = DepthWriter(Console(file=out, width=80, **console), DepthColours((2, 3, 4), 6))
+    writer.begin()
+    for piece, depth in (("It", 6), (" is", 2), (" [b]", 4)):
+        writer.add(piece, depth)
+    writer.end()
+    return out.getvalue()
+
+
+def test_a_terminal_shows_depth_as_colour_under_a_legend():
+    green, blue, grey = "\x1b[32m", "\x1b[94m", "\x1b[90m"
+    legend, text = written(force_terminal=True, color_system="standard", no_color=False).splitlines()
+    assert f"{green}2\x1b[0m" in legend
+    assert f"{grey}6 (all)\x1b[0m" in legend
+    assert text == f"{grey}It\x1b[0m{green} is\x1b[0m{blue} [b]\x1b[0m"
+
+
+def test_no_color_and_no_terminal_show_numbers():
+    plain = "It[6] is[2] [b][4]\n"
+    assert written(force_terminal=False) == plain
+    assert written(force_terminal=True, no_color=True) == plain
+
+
+@pytest.mark.parametrize("layers", [(1,), (1, 2), (5, 10, 15, 20, 25), tuple(range(1, 30))], ids=len)
+def test_colours_go_from_shallow_to_deep(layers):
+    colours = DepthColours(layers, 30)
+    order = [(*STYLES, WHOLE).index(colours.style(depth)) for depth in (*layers, 30)]
+    assert order == sorted(order)
+    assert order[0] == 0
+    assert order[-1] == len(STYLES)
+    assert colours.legend().plain.endswith("30 (all)")
+
+
+def test_rules_are_compared_on_questions_that_nothing_was_made_from(made, call_json, tmp_path):
+    page = tmp_path / "page.html"
+    found = call_json("exits", "evaluate", made.exits, "--thresholds", "0", "0.5", "--html", page)
+    assert found["n"] == made.report["questions"]["test"]["n"]
+    assert found["served"] == f"threshold {made.report['threshold']:g}"
+    rules = found["rules"]
+    assert list(rules)[:2] == ["unmodified", "full depth, adapted"]
+    assert {"threshold 0", "threshold 0.5", "static 1", "static 2", "softmax gap 0.9", found["served"]} <= set(rules)
+    for same in ("accuracy", "mean_depth", "exact_match", "agreement"):
+        assert rules["threshold 0"][same] == rules["static 1"][same]
+    assert rules["static 1"]["mean_depth"]["value"] == 1
+    assert rules["static 1"]["depths"].keys() == {"1"}
+    assert rules["unmodified"]["macs_saved"]["value"] == 0
+    text = page.read_text()
+    assert text.count('<article class="answer">') == 24
+    assert "layer 3 of 3" in text
+    assert found["served"] in text
+
+
+def test_the_table_fits_a_terminal_and_says_what_it_is_of(made, call, tmp_path):
+    shown = call("exits", "evaluate", made.exits, "--limit", "6", "--thresholds", "0.5")
+    assert "Exits on 6 questions" in shown
+    assert "n = 6; points of accuracy lost" in shown
+    other = tmp_path / "other.jsonl"
+    write_questions(other, [Question.ask(f"Is {n} even?", answers=("yes",)) for n in range(5)])
+    assert "Exits on 5 questions" in call("exits", "evaluate", made.exits, "--questions", other, "--thresholds", "0.5")
+
+
+def changed(exits: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """Write an artifact's manifest anew, seal included, as another release might have."""
+    from forethought.artifacts import load_artifact, save_artifact
+
+    manifest, found, _ = load_artifact(exits)
+    kept = {name: manifest[name] for name in ("kind", "config", "model", "report")}
+    change(kept)
+    save_artifact(exits, kept, found)
+
+
+def test_exits_of_another_model_or_depth_are_refused(made, refused, tmp_path):
+    ask = (*ASK, "--exits", tmp_path / "exits")
+    made.copy(tmp_path / "exits")
+    changed(tmp_path / "exits", lambda manifest: manifest["model"].update(weights="0" * 64))
+    assert "with weights 000000000000..." in refused(*ask)
+    changed(tmp_path / "exits", lambda manifest: manifest["model"].update(layers=30))
+    assert "was made for 30 layers of width 32" in refused(*ask)
+    changed(tmp_path / "exits", lambda manifest: manifest["model"].update(name="nobody"))
+    assert "no model 'nobody'" in refused(*ask)
+    changed(tmp_path / "exits", lambda manifest: manifest.update(kind="router"))
+    assert "holds 'router', not exits" in refused(*ask)
+
+
+def test_exits_that_say_too_little_are_refused(made, refused, tmp_path):
+    exits = made.copy(tmp_path / "exits")
+    changed(exits, lambda manifest: manifest["report"].pop("threshold"))
+    assert "states no threshold" in refused(*ASK, "--exits", exits)
+    changed(exits, lambda manifest: manifest["report"].pop("questions"))
+    assert "name --questions" in refused("exits", "evaluate", exits)
+    assert "does not say which questions" in refused("exits", "reinforce", exits, tmp_path / "new")
+    changed(exits, lambda manifest: manifest["report"].pop("policy"))
+    assert "under which policy" in refused("exits", "evaluate", exits, "--questions", made.questions)
+
+
+def test_questions_that_changed_are_not_taken_for_those_of_the_exits(made, refused, tmp_path):
+    exits, kept = made.copy(tmp_path / "exits"), made.questions.read_text()
+    made.questions.write_text(kept.replace("follows 7?", "comes after 7?"))
+    try:
+        assert "are not those that the exits were made from" in refused("exits", "evaluate", exits)
+    finally:
+        made.questions.write_text(kept)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["calibrate", "x", "--model", "nobody"], "no model 'nobody'"),
+        (["calibrate", "x", "--layers", "2", "3"], "need a deeper model"),
+        (["calibrate", "x", "--layers", "2", "1"], "rising layers"),
+        (["calibrate", "x", "--layers", "0"], "rising layers >= 1"),
+        (["calibrate", "x", "--every", "3"], "an exit every 3 layers leaves none in a model of 3"),
+        (["calibrate", "x", "--every", "1", "--layers", "1"], "name one of them"),
+        (["calibrate", "x", "--steps", "0"], "steps and batch must be >= 1, got 0"),
+        (["calibrate", "x", "--samples", "0"], "samples must be >= 1"),
+        (["calibrate", "x", "--tolerance", "1"], "tolerance and delta must lie in (0, 1)"),
+        (["calibrate", "x", "--gate", "forest"], "forest"),
+        (["calibrate", "x", "--questions", "absent.jsonl"], "absent.jsonl"),
+        (["calibrate", "x", "--limit", "0"], "limit must be >= 1, got 0"),
+        (["calibrate", "x", "--max-tokens", "600"], "leaves no room in a window of 512"),
+        (["reinforce", "absent", "x"], "absent is no artifact"),
+        (["reinforce", "EXITS", "EXITS"], "name another folder"),
+        (["reinforce", "EXITS", "x", "--lambda", "-1"], "price, beta and anchor must be >= 0"),
+        (["reinforce", "EXITS", "x", "--group", "1"], "group >= 2, got 120, 16 and 1"),
+        (["generate", "hello", "--exits", "absent"], "absent is no artifact"),
+        (["generate", "hello", "--exits", "EXITS", "--threshold", "1.5"], "must lie in [0, 1], got 1.5"),
+        (["generate", "hello", "--exits", "EXITS", "--threshold", "nan"], "must lie in [0, 1], got nan"),
+        (["generate", " ", "--exits", "EXITS"], "is empty"),
+        (["generate", "hello", "--exits", "EXITS", "--max-tokens", "0"], "max_tokens must be >= 1"),
+        (["generate", "hello", "--exits", "EXITS", "--max-tokens", "512"], "leaves no room in a window of 512"),
+        (["generate", "hello", "--exits", "EXITS", "--temperature", "-1"], "temperature must be >= 0"),
+        (["generate", "hello", "--exits", "EXITS", "--speculate", "0"], "length >= 1"),
+        (["generate", "hello", "--exits", "EXITS", "--speculate", "2", "--temperature", "1"], "temperature must be 0"),
+        (
+            ["generate", "hello", "--exits", "EXITS", "--speculate", "2", "--threshold", "2"],
+            "must lie in [0, 1], got 2",
+        ),
+        (["evaluate", "absent"], "absent is no artifact"),
+        (["evaluate", "EXITS", "--thresholds", "0.5", "2"], "must lie in [0, 1], got 2.0"),
+        (["evaluate", "EXITS", "--questions", "absent.jsonl"], "absent.jsonl"),
+        (["evaluate", "EXITS", "--limit", "0"], "limit must be >= 1, got 0"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_is_wrong_is_said_in_one_line(made, tiny_model, refused, words, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    given = [str(made.exits) if word == "EXITS" else word for word in words]
+    if words[0] == "calibrate":
+        given += [] if "--model" in words else ["--model", str(tiny_model)]
+        given += [] if "--questions" in words else ["--questions", str(made.questions)]
+    assert said in refused("exits", *given)
+
+
+def test_a_target_of_a_pool_may_have_exits(made, tiny_model, call_json, capsys, tmp_path):
+    pool = tmp_path / "pool.toml"
+
+    def asked(**exits: object) -> tuple[object, ...]:
+        pool.write_text(
+            f'[[target]]\nname = "deep"\nmodel = "{tiny_model}"\npolicy = {{ max_tokens = 6 }}\n'
+            f"exits = {{ {', '.join(f'{key} = {json.dumps(value)}' for key, value in exits.items())} }}\n"
+        )
+        return "route", "What follows 3?", "--target", "deep", "--pool", pool
+
+    [found] = call_json(*asked(path=str(made.exits), threshold=0))
+    flags = ("--exits", made.exits, "--max-tokens", "6", "--threshold", "0")
+    assert found["answer"] == call_json("exits", "generate", "What follows 3?", *flags)["text"]
+    with pytest.raises(SystemExit) as stopped:
+        main([str(word) for word in asked(path=str(tmp_path / "absent"))])
+    assert stopped.value.code == 2
+    assert "absent is no artifact" in capsys.readouterr().err
+
+
+def test_parts_are_dealt_the_same_way_again_and_share_nothing():
+    parts = Parts.read(Source(ARITHMETIC, 30, seed=4))
+    texts = [{question.text for question in part} for part in (parts.train, parts.certify, parts.test)]
+    assert [len(part) for part in texts] == [10, 10, 10]
+    assert not texts[0] & texts[1] | texts[0] & texts[2] | texts[1] & texts[2]
+    assert Parts.again(parts.describe()).test == parts.test
+    with pytest.raises(DataError, match="not those that the exits were made from"):
+        Parts.again({**parts.describe(), "seed": 5})
+    with pytest.raises(ConfigError, match="limit must be >= 1"):
+        Parts.read(Source(ARITHMETIC, 0))
+
+
+def test_questions_and_policy_follow_the_model():
+    assert Source.of("arithmetic-small", None, None, 0).name == ARITHMETIC
+    assert Source.of("smollm2-135m-instruct", None, None, 0).name == COMMITTED
+    assert Source.of("arithmetic-small", Path("q.jsonl"), None, 0).name == "q.jsonl"
+    usual = Source(COMMITTED).policy(None, None)
+    assert (usual.system, usual.max_tokens, usual.temperature) == ("Give only the final answer.", 24, 0)
+    assert Source(COMMITTED).policy("", 7).system is None
+    assert Source("q.jsonl").policy("Hm.", None).system == "Hm."
+
+
+def test_the_committed_questions_leave_enough_to_judge_by():
+    parts = Parts.read(Source(COMMITTED))
+    assert len(parts.test) >= 1500
+    assert min(len(parts.train), len(parts.certify)) >= 250
+
+
+def test_states_are_read_of_so_many_passes_at_most():
+    traces = [Trace(i, Prompt((1,), 0), [0] * 5) for i in range(10)]
+    kept = some(traces, 12, seed=0)
+    assert len(kept) == 3
+    assert kept == some(traces, 12, seed=0)
+    assert len({trace.question for trace in kept}) == 3
+    assert len(some(traces, 1, seed=0)) == 1
+    assert len(some(traces, 10_000, seed=0)) == 10
