@@ -41,7 +41,7 @@ def study_figures(seeds: Sequence[Seed]) -> dict[str, Figure]:
         ).at_most(TOLERATED),
     }
     for arm in sorted(set(seeds[0]) - {"base"}):
-        points = [chosen(seed, arm) for seed in seeds]
+        points = [chosen(seed, arm) for seed in seeds if arm in seed]
         name = arm.replace(" ", "_").replace(".", "_")
         figures[f"depth_{name}"] = over_seeds([point["depth"] for point in points])
         figures[f"accuracy_{name}"] = over_seeds([point["accuracy"] for point in points])
@@ -55,10 +55,14 @@ def full(seed: Seed, part: str = "test") -> float:
 
 
 def setting(seed: Seed, arm: str, kind: str = "gate") -> str:
-    """The rule with the fewest layers on validation questions that loses at most half a point there."""
-    points: Points = seed[arm]["validation"]
+    """The rule of an arm that is chosen on validation questions."""
+    return thriftiest(seed[arm]["validation"], full(seed, "validation"), kind)
+
+
+def thriftiest(points: Points, unmodified: float, kind: str = "gate") -> str:
+    """The rule with the fewest layers of those that lose at most half a point; `full` where none does."""
     rules = [name for name in points if name.startswith(kind)]
-    kept = [name for name in rules if points[name]["accuracy"] >= full(seed, "validation") - TOLERATED]
+    kept = [name for name in rules if points[name]["accuracy"] >= unmodified - TOLERATED]
     return min(kept, key=lambda name: points[name]["depth"]) if kept else "full"
 
 
@@ -99,21 +103,21 @@ def over_seeds(values: Sequence[float]) -> Figure:
 
 
 def draw(seeds: Sequence[Seed], path: Path) -> None:
-    """Accuracy against mean layers: cuts, softmax gap, and every arm's thresholds, seed by seed."""
+    """Accuracy against mean layers on validation questions: cuts, softmax gap, and every arm's thresholds, by seed."""
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
     arms = ["calibrated", "continued", *(arm for arm in seeds[0] if arm.startswith("price"))]
     colours = {arm: plt.get_cmap("viridis")(i / len(arms)) for i, arm in enumerate(arms)}
     for number, seed in enumerate(seeds):
+        named = number == 0  # one entry of the legend for all seeds
         for arm in arms:
-            _line(axes, seed[arm]["test"], "gate", colours[arm], arm if number == 0 else None)
-        _line(
-            axes, seed["calibrated"]["test"], "static", "0.6", "static cuts, calibrated" if number == 0 else None, "--"
-        )
-        _line(axes, seed["calibrated"]["test"], "gap", "tab:red", "softmax gap" if number == 0 else None, ":")
+            _line(axes, seed[arm]["validation"], "gate", colours[arm], arm if named else None)
+        points = seed["calibrated"]["validation"]
+        _line(axes, points, "static", "0.6", "static cuts, calibrated" if named else None, "--")
+        _line(axes, points, "gap", "tab:red", "softmax gap" if named else None, ":")
         axes.axvline(
-            seed["calibrated"]["oracle"], color="0.85", zorder=0, label="first agreeing layer" if number == 0 else None
+            seed["calibrated"]["oracle"], color="0.85", zorder=0, label="first agreeing layer" if named else None
         )
     axes.set(xlabel="layers a generated token, of 6", ylabel="accuracy", ylim=(0.8, 1.003), xlim=(1, 6.05))
     axes.legend(fontsize=8, loc="lower right")

@@ -15,11 +15,16 @@ import torch
 from rich.console import Console
 from safetensors.numpy import load_file
 
+from forethought.artifacts import load_artifact, save_artifact
 from forethought.cli import exit_training, main
 from forethought.cli.exit_answer import STYLES, WHOLE, DepthColours, DepthWriter
 from forethought.cli.exit_questions import ARITHMETIC, COMMITTED, Parts, Source
 from forethought.cli.exit_training import some
+from forethought.cli.exits import ExitFlags, RolloutFlags, TrainingFlags
 from forethought.core import Question
+from forethought.early_exit.calibration import CalibrationConfig
+from forethought.early_exit.model import ExitConfig
+from forethought.early_exit.reinforcement import ReinforcementConfig
 from forethought.early_exit.saved import SavedExits
 from forethought.early_exit.traces import Trace
 from forethought.errors import ConfigError, DataError
@@ -271,8 +276,6 @@ def test_the_table_fits_a_terminal_and_says_what_it_is_of(made, call, tmp_path):
 
 def changed(exits: Path, change: Callable[[dict[str, Any]], None]) -> None:
     """Write an artifact's manifest anew, seal included, as another release might have."""
-    from forethought.artifacts import load_artifact, save_artifact
-
     manifest, found, _ = load_artifact(exits)
     kept = {name: manifest[name] for name in ("kind", "config", "model", "report")}
     change(kept)
@@ -318,6 +321,8 @@ def test_questions_that_changed_are_not_taken_for_those_of_the_exits(made, refus
         (["calibrate", "x", "--model", "nobody"], "no model 'nobody'"),
         (["calibrate", "x", "--layers", "2", "3"], "need a deeper model"),
         (["calibrate", "x", "--layers", "2", "1"], "rising layers"),
+        (["calibrate", "x", "--gate-units", "-1"], "gate_units and map_rank must be >= 0"),
+        (["calibrate", "x", "--whole", "1.5"], "explore and whole in [0, 1], got 1.0, 1.0, 0.1 and 1.5"),
         (["calibrate", "x", "--layers", "0"], "rising layers >= 1"),
         (["calibrate", "x", "--every", "3"], "an exit every 3 layers leaves none in a model of 3"),
         (["calibrate", "x", "--every", "1", "--layers", "1"], "name one of them"),
@@ -378,6 +383,46 @@ def test_a_target_of_a_pool_may_have_exits(made, tiny_model, call_json, capsys, 
         main([str(word) for word in asked(path=str(tmp_path / "absent"))])
     assert stopped.value.code == 2
     assert "absent is no artifact" in capsys.readouterr().err
+
+
+def test_a_target_with_exits_does_not_vote_in_one_generation(made, tiny_model, call_json, capsys, tmp_path):
+    pool = tmp_path / "pool.toml"
+    pool.write_text(
+        f'[[target]]\nname = "deep"\nmodel = "{tiny_model}"\npolicy = {{ max_tokens = 6 }}\n'
+        f"exits = {{ path = {json.dumps(str(made.exits))}, threshold = 0 }}\n"
+    )
+    voting = ("route", "What follows 3?", "--target", "deep", "--vote", "majority", "--pool", pool)
+    with pytest.raises(SystemExit) as stopped:
+        main([str(word) for word in (*voting, "--in-one")])
+    assert stopped.value.code == 2
+    assert "target 'deep' has exits: --in-one computes every token in full" in capsys.readouterr().err
+    [found] = call_json(*voting, "--vote-setting.cap", "2")
+    assert found["vote"]["spent"]["samples"] == 2
+
+
+def test_what_is_stated_of_exits_and_training_is_what_is_made(tiny_model, questions, call_json, tmp_path):
+    exits = ("--gate", "mlp", "--gate-units", "5", "--adapted", "all", "--adapter-rank", "3")
+    rates = ("--adapter-rate", "0.002", "--head-rate", "0.004")
+    shares = ("--whole", "0.5", "--explore", "0.25", "--kappa", "2")
+    out = tmp_path / "exits"
+    told = call_json("exits", "calibrate", out, *calibrating(tiny_model, questions), *exits, *rates, *shares)
+    config = load_artifact(out)[0]["config"]
+    named = ("gate", "gate_units", "adapted", "adapter_rank")
+    assert [config[name] for name in named] == ["mlp", 5, "all", 3]
+    stated = {"adapter_rate": 0.002, "head_rate": 0.004, "whole": 0.5, "explore": 0.25, "kappa": 2.0}
+    assert told["calibrate"].items() >= stated.items()
+    more = ("--steps", "1", "--prompts", "2", "--group", "2", "--adapter-rate", "0.001", "--gate-rate", "0.002")
+    told = call_json("exits", "reinforce", out, tmp_path / "more", *more, *LENIENT)
+    assert told["reinforce"].items() >= {"adapter_rate": 0.001, "gate_rate": 0.002}.items()
+
+
+@pytest.mark.parametrize(("flags", "config"), [(TrainingFlags, CalibrationConfig), (RolloutFlags, ReinforcementConfig)])
+def test_a_flag_that_is_left_out_is_the_librarys_default(flags, config):
+    assert flags().config(seed=7) == config(seed=7)
+
+
+def test_exits_that_nothing_is_said_of_are_linear_and_every_fifth_layer_of_thirty():
+    assert ExitFlags().config(30) == ExitConfig((5, 10, 15, 20, 25))
 
 
 def test_parts_are_dealt_the_same_way_again_and_share_nothing():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -12,8 +12,10 @@ from cyclopts import App, Parameter
 from forethought.cli.console import console, notes, print_json, progress
 
 if TYPE_CHECKING:
+    from forethought.early_exit.calibration import CalibrationConfig
     from forethought.early_exit.certification import RiskBound
     from forethought.early_exit.model import ExitConfig, ExitModel
+    from forethought.early_exit.reinforcement import ReinforcementConfig
     from forethought.early_exit.saved import SavedExits
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
@@ -56,13 +58,21 @@ class ExitFlags:
         every: An exit before every so-many-th layer.
         layers: Exits before these layers, such as `--layers 12 15 18`.
         gate: `linear`, or the paper's `mlp`.
+        gate_units: Hidden units of an `mlp` gate; 0 is the paper's twice the width.
         map_rank: Rank of the exits' maps towards the last layer; 0 for none.
+        adapted: What LoRA adapts in each layer: `attention`, as the paper has it, or `all` its maps.
+        adapter_rank: r of LoRA.
+        adapter_alpha: Its scale times r.
     """
 
     every: int | None = None
     layers: Annotated[Sequence[int], Parameter(consume_multiple=True, negative=())] = ()
     gate: Literal["linear", "mlp"] = "linear"
+    gate_units: int = 0
     map_rank: int = 0
+    adapted: Literal["attention", "all"] = "attention"
+    adapter_rank: int = 8
+    adapter_alpha: float = 16.0
 
     def config(self, n_layers: int) -> ExitConfig:
         """Exits of a model of so many layers.
@@ -76,7 +86,8 @@ class ExitFlags:
         if self.layers and self.every is not None:
             raise ConfigError("--every and --layers both say where the exits are: name one of them")
         step = max(1, n_layers // (_EXITS + 1)) if self.every is None else self.every
-        return ExitConfig(tuple(self.layers) or every(step, n_layers), gate=self.gate, map_rank=self.map_rank)
+        learned = {name: value for name, value in asdict(self).items() if name not in ("every", "layers")}
+        return ExitConfig(tuple(self.layers) or every(step, n_layers), **learned)
 
 
 @dataclass(frozen=True)
@@ -89,6 +100,11 @@ class TrainingFlags:
         samples: Answers of the unmodified model to each question, to learn from.
         temperature: Of these answers, where there are several; a single one is greedy.
         label: What a gate learns while adapters are trained: `divergence` from full depth, or `agreement` with it.
+        kappa: How fast what a gate learns falls with the divergence.
+        explore: Share of tokens that leave at an exit drawn evenly.
+        whole: Share of answers that are passed to full depth.
+        adapter_rate: Learning rate of the adapters.
+        head_rate: Learning rate of gates and maps.
     """
 
     steps: int = 500
@@ -96,6 +112,25 @@ class TrainingFlags:
     samples: int = 4
     temperature: float = 0.7
     label: Literal["divergence", "agreement"] = "divergence"
+    kappa: float = 1.0
+    explore: float = 0.1
+    whole: float = 0.25
+    adapter_rate: float = 1e-3
+    head_rate: float = 1e-3
+
+    def config(self, seed: int) -> CalibrationConfig:
+        """Settings of stage 1.
+
+        Raises:
+            ConfigError: A setting outside its range.
+        """
+        from forethought.early_exit.calibration import CalibrationConfig
+        from forethought.errors import ConfigError
+
+        if self.samples < 1 or not self.temperature > 0:
+            raise ConfigError(f"samples must be >= 1 and temperature > 0, got {self.samples} and {self.temperature:g}")
+        taken = ("steps", "batch", "kappa", "label", "explore", "whole", "adapter_rate", "head_rate")
+        return CalibrationConfig(**{name: getattr(self, name) for name in taken}, seed=seed)
 
 
 @dataclass(frozen=True)
@@ -136,6 +171,8 @@ class RolloutFlags:
         prompts: Questions a step.
         group: Answers a question.
         credit: `token` charges each pass its own depth; `sequence` is the paper's.
+        adapter_rate: Learning rate of adapters and maps.
+        gate_rate: Learning rate of the gates.
     """
 
     price: Annotated[float, Parameter(name="--lambda")] = 0.5
@@ -144,6 +181,18 @@ class RolloutFlags:
     prompts: int = 16
     group: int = 4
     credit: Literal["token", "sequence"] = "token"
+    adapter_rate: float = 3e-4
+    gate_rate: float = 1e-3
+
+    def config(self, seed: int) -> ReinforcementConfig:
+        """Settings of stage 2.
+
+        Raises:
+            ConfigError: A setting outside its range.
+        """
+        from forethought.early_exit.reinforcement import ReinforcementConfig
+
+        return ReinforcementConfig(**asdict(self), seed=seed)
 
 
 @dataclass(frozen=True)
@@ -197,16 +246,10 @@ def calibrate(
     """
     from forethought.cli.exit_questions import Parts, Source
     from forethought.cli.exit_training import ExitRun
-    from forethought.early_exit.calibration import CalibrationConfig
     from forethought.early_exit.model import ExitModel
-    from forethought.errors import ConfigError
     from forethought.models import load
 
-    settings = CalibrationConfig(training.steps, training.batch, label=training.label, seed=seed)
-    if training.samples < 1 or not training.temperature > 0:
-        raise ConfigError(
-            f"samples must be >= 1 and temperature > 0, got {training.samples} and {training.temperature:g}"
-        )
+    settings = training.config(seed)
     bound = kept.bound()
     source = Source.of(asked.model, asked.questions, asked.limit, seed)
     policy = source.policy(asked.system, asked.max_tokens)
@@ -244,14 +287,10 @@ def reinforce(
     """
     from forethought.cli.exit_questions import Parts
     from forethought.cli.exit_training import ExitRun
-    from forethought.early_exit.reinforcement import ReinforcementConfig
     from forethought.early_exit.saved import SavedExits
     from forethought.errors import ArtifactError, ConfigError
 
-    flags = rollouts
-    settings = ReinforcementConfig(
-        flags.steps, flags.prompts, flags.group, price=flags.price, beta=flags.beta, credit=flags.credit, seed=seed
-    )
+    settings = rollouts.config(seed)
     bound = kept.bound()
     if out.resolve() == exits.resolve():
         raise ConfigError(f"{out} holds the exits to start from: name another folder, or a killed run could not go on")

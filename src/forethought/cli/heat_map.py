@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SHADES = 6
 """Strengths of the colour, from the shallowest depths to the deepest exit; full depth has none."""
 
-STRENGTH = {"light": (0.55, 0.10), "dark": (0.50, 0.10)}
+STRENGTH = {"light": (0.58, 0.14), "dark": (0.52, 0.14)}
 """Opacity of the colour over the paper, at the strongest and the palest shade: text on it stays legible."""
 
 HUE = "green"
@@ -139,6 +139,8 @@ def render_heat_map(page: HeatMap) -> str:
     """Render the page: inline styles, no scripts, nothing fetched, everything given escaped."""
     shade_of = {depth: shade.name for shade in shades(page.layers) for depth in shade.layers}
     passes = sum(page.depths.values())
+    tokens = by_token(page.answers)
+    listed = min(12, max(1, len(tokens) // 2))  # so that none is among the early and the late
     histogram = [
         (depth, count, count / passes if passes else 0.0, shade_of.get(depth, "full"))
         for depth, count in sorted({**dict.fromkeys((*page.layers, page.n_layers), 0), **page.depths}.items())
@@ -151,8 +153,8 @@ def render_heat_map(page: HeatMap) -> str:
         shade_of=shade_of,
         histogram=histogram,
         tallest=max((share for _, _, share, _ in histogram), default=0.0) or 1.0,
-        early=by_token(page.answers)[:12],
-        late=by_token(page.answers)[::-1][:12],
+        early=tokens[:listed],
+        late=tokens[::-1][:listed],
         visible=visible,
     )
 

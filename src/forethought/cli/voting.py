@@ -153,11 +153,15 @@ class Voter:
         return self.pool.model_copy(update={"target": targets})
 
     def _local(self, single: Any) -> Callable[[Question, _Votes], VotedAnswer]:
+        from forethought.early_exit import ExitResponder
+        from forethought.errors import ConfigError
         from forethought.voting.local_trace import LocalTraceSampler
         from forethought.voting.responder import VotingResponder
         from forethought.voting.voted import mean_probability
 
         if self.flags.in_one:
+            if isinstance(single, ExitResponder):
+                raise ConfigError(f"target {single.target.name!r} has exits: --in-one computes every token in full")
             trace = LocalTraceSampler(
                 single.model, single.target, read_answer, rule=self.rule, confidence=mean_probability
             )

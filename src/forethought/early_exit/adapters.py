@@ -5,13 +5,16 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
 
 from forethought.early_exit.blocks import PROJECTIONS
 from forethought.errors import ArtifactError
+
+Adapted = Literal["attention", "all"]
+ADAPTED: tuple[Adapted, ...] = ("attention", "all")
 
 
 class AdaptedLinear(nn.Module):
@@ -68,20 +71,27 @@ class Adapters:
         model: The view: its own modules, the original's tensors. The original stays as it was.
         rank: r.
         alpha: Scale times r.
+
+    Args:
+        model: The original.
+        rank: r.
+        alpha: Scale times r.
+        adapted: `attention` adapts q, k, v and o, as the paper does; `all` the MLP's maps as well.
+        seed: Of A.
     """
 
-    def __init__(self, model: Any, *, rank: int, alpha: float, seed: int = 0) -> None:
+    def __init__(self, model: Any, *, rank: int, alpha: float, adapted: Adapted = "attention", seed: int = 0) -> None:
         self.rank = rank
         self.alpha = alpha
         self.model = shared_copy(model)
         generator = torch.Generator().manual_seed(seed)
         self._maps: dict[str, AdaptedLinear] = {}
         for index, layer in enumerate(self.model.model.layers):
-            for name in PROJECTIONS:
-                adapted = AdaptedLinear(getattr(layer.self_attn, name), rank, alpha)
-                adapted.reset(generator)
-                setattr(layer.self_attn, name, adapted)
-                self._maps[f"{index}.{name}"] = adapted
+            for owner, name in _linear_maps(layer, adapted):
+                new = AdaptedLinear(getattr(owner, name), rank, alpha)
+                new.reset(generator)
+                setattr(owner, name, new)
+                self._maps[f"{index}.{name}"] = new
 
     def parameters(self) -> Iterator[nn.Parameter]:
         """Every A and B."""
@@ -116,6 +126,14 @@ class Adapters:
         """Drop merged weights, after a step of training."""
         for adapted in self._maps.values():
             adapted.forget()
+
+
+def _linear_maps(layer: Any, adapted: Adapted) -> list[tuple[Any, str]]:
+    """Owner and name of every map of a layer that is adapted."""
+    found = [(layer.self_attn, name) for name in PROJECTIONS]
+    if adapted == "all":
+        found += [(layer.mlp, name) for name, part in layer.mlp.named_children() if isinstance(part, nn.Linear)]
+    return found
 
 
 def shared_copy(model: Any) -> Any:

@@ -44,7 +44,7 @@ def token_costs(cost: torch.Tensor, taken: torch.Tensor, size: int) -> torch.Ten
         size: Answers a group, K.
     """
     rows, passes = cost.shape
-    grouped = torch.where(taken, cost, 0.0).view(rows // size, size * passes)
-    count = taken.view(rows // size, size * passes).sum(dim=1, keepdim=True).clamp_min(1)
+    grouped = torch.where(taken, cost, 0.0).reshape(rows // size, size * passes)
+    count = taken.reshape(rows // size, size * passes).sum(dim=1, keepdim=True).clamp_min(1)
     mean = (grouped.sum(dim=1, keepdim=True) / count).repeat_interleave(size, dim=0)
     return torch.where(taken, cost - mean, 0.0)

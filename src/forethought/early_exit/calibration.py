@@ -11,19 +11,17 @@ import torch
 from torch.nn import functional
 
 from forethought.core import content_hash
-from forethought.early_exit.blocks import Blocks
 from forethought.early_exit.model import ExitModel
 from forethought.early_exit.optimisation import Group, Optimisation, Schedule
-from forethought.early_exit.passage import Answers, Passage, Prefix, PrefixReader, readout, run
-from forethought.early_exit.stick_breaking import exit_probabilities, gate_targets
+from forethought.early_exit.passage import Answers, Passage, Prefix, PrefixReader, readout, run, run_moving
+from forethought.early_exit.stick_breaking import gate_targets
+from forethought.early_exit.trace_batches import TraceBatches
 from forethought.early_exit.traces import Trace
 from forethought.errors import ConfigError, DataError
 
 Label = Literal["divergence", "agreement"]
 Reference = Literal["teacher", "student"]
-
-_SAMPLES = 4
-"""Most answers of one question in a step: they share the prompt's pass, but are alike."""
+Direction = Literal["reverse", "forward"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +36,8 @@ class CalibrationConfig:
             exit's likeliest token is full depth's, as CALM's classifier learns.
         reference: Whose exits are compared with the unmodified model's last layer: `teacher`, the unmodified model's
             own, as the paper does; `student`, the adapted model's, which learn to say it earlier as they are trained.
+        direction: Of the divergence: `reverse` is the paper's KL(student || teacher), `forward` is
+            KL(teacher || student), whose gradient does not vanish where the student is sure and wrong.
         explore: Share of tokens that leave at an exit drawn evenly instead of from the targets.
         whole: Share of the answers that are passed to full depth, where the adapted model has to stay the unmodified
             one: without them training on early exits unlearns the task.
@@ -54,6 +54,7 @@ class CalibrationConfig:
     kappa: float = 1.0
     label: Label = "divergence"
     reference: Reference = "student"
+    direction: Direction = "forward"
     explore: float = 0.1
     whole: float = 0.25
     gate_weight: float = 1.0
@@ -71,6 +72,8 @@ class CalibrationConfig:
                 f"label must be 'divergence' or 'agreement' and reference 'teacher' or 'student', got {self.label!r} "
                 f"and {self.reference!r}"
             )
+        if self.direction not in ("reverse", "forward"):
+            raise ConfigError(f"direction must be 'reverse' or 'forward', got {self.direction!r}")
         if not (self.kappa > 0 and self.gate_weight >= 0 and 0 <= self.explore <= 1 and 0 <= self.whole <= 1):
             raise ConfigError(
                 "kappa must be > 0, gate_weight >= 0, explore and whole in [0, 1], got "
@@ -83,10 +86,11 @@ def calibrate(
 ) -> Iterator[dict[str, float]]:
     """Train adapters, maps and gates on recorded answers of the unmodified model, step by step.
 
-    Each step: full depth of the unmodified model gives the distribution to match and each gate's target q; exits
-    are drawn from the stick-breaking of q, one a token; the adapted model passes the answers to those depths. The
-    loss is KL(student || teacher) at the exits plus the gates' negative log-likelihood, taken in expectation over
-    the drawn exit instead of from one draw: a cross-entropy to q at every gate that a token reaches.
+    Each step: full depth of the unmodified model gives the distribution to match. The adapted model passes the
+    answers; at each exit every token that is still under way gets the target q of its gate, from how far the exit's
+    distribution is from full depth's, and leaves with probability q: a draw from the stick-breaking of q. The loss
+    is the divergence of what is read out where tokens stopped, plus the gates' negative log-likelihood, taken in
+    expectation over the drawn exit instead of from one draw: a cross-entropy to q at every gate that a token reaches.
 
     Gates read states without bending them: their gradient stops at the state.
 
@@ -97,11 +101,13 @@ def calibrate(
         checkpoint: Folder to save progress in and to go on from.
 
     Yields:
-        Figures of each step: `loss`, `divergence`, `gates`, `mean_depth`.
+        Figures of each step: `step`, `loss`, `divergence`, `gates`, `mean_depth`, and `agreement`, the share of passes
+            whose likeliest token is the unmodified model's.
 
     Raises:
         DataError: No trace has two tokens.
-        ArtifactError: The checkpoint is of another run.
+        ArtifactError: The checkpoint is damaged, or of another run: other settings, traces, exits or weights of
+            `model`, which has to be given as it was when the run began.
     """
     useful = [trace for trace in traces if len(trace.tokens) > 1]
     if not useful:
@@ -109,7 +115,8 @@ def calibrate(
     stage = _Stage(model, useful, config)
     heads = [*model.heads.gates.parameters(), *model.heads.maps.parameters()]
     groups = [Group(list(model.adapters.parameters()), config.adapter_rate), Group(heads, config.head_rate)]
-    identity = {"stage": "calibrate", **asdict(config), "traces": _hash(useful), "model": model.base.weights}
+    exits = {"model": model.base.weights, "exits": asdict(model.config)}
+    identity = {"stage": "calibrate", **asdict(config), **exits, "traces": _hash(useful)}
     schedule = Schedule(config.steps, config.warmup)
     yield from Optimisation(groups, schedule, checkpoint, identity).run(stage.loss)
 
@@ -119,29 +126,26 @@ class _Stage:
 
     def __init__(self, model: ExitModel, traces: Sequence[Trace], config: CalibrationConfig) -> None:
         self.model = model
-        self.traces = traces
         self.config = config
         self.reader = PrefixReader(model)
+        self.batches = TraceBatches(traces, config.batch)
         self.written = _written(model, traces)
-        self.asked: dict[int, list[Trace]] = {}
-        for trace in traces:
-            self.asked.setdefault(trace.question, []).append(trace)
 
     def loss(self, step: int) -> tuple[torch.Tensor, dict[str, float]]:
         """Loss and figures."""
         config, model = self.config, self.model
         generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
-        answers = self._batch(generator)
+        answers = self.batches.draw(generator)
+        taken = answers.passes
         with torch.autocast("cpu", torch.bfloat16, enabled=config.reduced):
             prefix = self.reader.read(answers)
-            wanted, targets = self._targets(prefix, answers)
-            depths = self._draw(targets, generator)
-            passage = run(model.student, prefix, answers, model.config.layers, depths)
-            taken = answers.passes
-            states = readout(model, passage.final, depths)[taken]
-            logits = model.student.logits(states)
-        divergence = reverse_kl(logits, wanted).mean()
-        gates = gate_cross_entropy(model, passage, depths, targets, taken)
+            teacher, wanted = self._teach(prefix, answers)
+            leaving = _Leaving(self, wanted, teacher, taken, generator)
+            passage = run_moving(model.student, prefix, answers, model.config.layers, leaving)
+            depths = leaving.depths
+            logits = model.student.logits(readout(model, passage.final, depths)[taken])
+        divergence = _DIVERGENCES[config.direction](logits, torch.log_softmax(wanted, dim=-1)).mean()
+        gates = gate_cross_entropy(model, passage, depths, leaving.targets, taken)
         figures = {
             "divergence": float(divergence.detach()),
             "gates": float(gates.detach()),
@@ -150,48 +154,76 @@ class _Stage:
         }
         return divergence + config.gate_weight * gates, figures
 
-    def _batch(self, generator: torch.Generator) -> Answers:
-        """Answers of a few questions: samples of one question share their prompt's pass."""
-        chosen: list[Trace] = []
-        for place in torch.randperm(len(self.traces), generator=generator).tolist():
-            beside = self.asked[self.traces[place].question]
-            chosen.extend(beside[i] for i in torch.randperm(len(beside), generator=generator)[:_SAMPLES].tolist())
-            if len(chosen) >= self.config.batch:
-                break
-        chosen = chosen[: self.config.batch]
-        return Answers.of([trace.prompt for trace in chosen], [trace.tokens for trace in chosen])
+    @torch.no_grad()
+    def _teach(self, prefix: Prefix, answers: Answers) -> tuple[torch.Tensor, torch.Tensor]:
+        """The unmodified model's states at the exits, (K, rows, passes, width), and last logits, (real, vocabulary)."""
+        passage = run(self.model.teacher, prefix, answers, self.model.config.layers)
+        return passage.exits, self.model.teacher.logits(passage.final[answers.passes])
 
     @torch.no_grad()
-    def _targets(self, prefix: Prefix, answers: Answers) -> tuple[torch.Tensor, torch.Tensor]:
-        """Log-probabilities of full depth, (real passes, vocabulary), and q of every exit, (rows, passes, K)."""
-        model, taken = self.model, answers.passes
-        blocks: Blocks = model.teacher if self.config.reference == "teacher" else model.student
-        exits = run(blocks, prefix, answers, model.config.layers).exits
-        full = run(model.teacher, prefix, answers, ()).final
-        wanted = model.teacher.logits(full[taken])
-        among = torch.log_softmax(wanted if self.written is None else wanted[:, self.written], dim=-1)
-        targets = torch.zeros(*taken.shape, len(exits))
-        for exit, hidden in enumerate(exits):
-            logits = model.teacher.logits(model.heads.mapped(exit, hidden[taken]), self.written)
-            targets[taken, exit] = self._target(among, logits)
-        return torch.log_softmax(wanted, dim=-1), targets
-
-    def _target(self, wanted: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+    def target(self, exit: int, hidden: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+        """q of states at an exit, (passes, width) -> (passes,)."""
+        logits = self.model.teacher.logits(self.model.heads.mapped(exit, hidden), self.written)
+        full = wanted if self.written is None else wanted[:, self.written]
         if self.config.label == "agreement":
-            return (logits.argmax(dim=-1) == wanted.argmax(dim=-1)).float()
-        divergence = functional.kl_div(torch.log_softmax(logits, dim=-1), wanted, reduction="none", log_target=True)
-        return gate_targets(divergence.sum(dim=-1), self.config.kappa)
+            return (logits.argmax(dim=-1) == full.argmax(dim=-1)).float()
+        divergence = forward_kl(logits, torch.log_softmax(full, dim=-1))
+        return gate_targets(divergence, self.config.kappa)
 
-    def _draw(self, targets: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Depth of every token, (rows, passes): from the stick-breaking of its targets, evenly, or full."""
-        layers = torch.tensor(self.model.depths)
-        flat = exit_probabilities(targets).flatten(0, 1)
-        drawn = torch.multinomial(flat, 1, generator=generator)[:, 0]
-        even = torch.randint(len(layers), drawn.shape, generator=generator)
-        explored = torch.rand(drawn.shape, generator=generator) < self.config.explore
-        depths = layers[torch.where(explored, even, drawn)].view(targets.shape[:-1])
-        whole = torch.rand(len(depths), 1, generator=generator) < self.config.whole
-        return torch.where(whole, self.model.n_layers, depths)
+
+class _Leaving:
+    """Who is still under way, decided at the exits.
+
+    Attributes:
+        depths: Where each token left, L for none, (rows, passes).
+        targets: q of every exit at the tokens that reached it, 0 elsewhere, (rows, passes, K).
+    """
+
+    def __init__(
+        self,
+        stage: _Stage,
+        wanted: torch.Tensor,
+        teacher: torch.Tensor,
+        taken: torch.Tensor,
+        generator: torch.Generator,
+    ) -> None:
+        config, model = stage.config, stage.model
+        self._stage, self._wanted, self._taken, self._generator = stage, wanted, taken, generator
+        self._states = teacher if config.reference == "teacher" else None
+        layers = torch.tensor(model.depths)
+        even = layers[torch.randint(len(layers), taken.shape, generator=generator)]
+        explored = torch.rand(taken.shape, generator=generator) < config.explore
+        whole = torch.rand(len(taken), 1, generator=generator) < config.whole
+        self._prescribed = torch.where(whole, model.n_layers, torch.where(explored, even, -1))
+        self.depths = torch.full(taken.shape, model.n_layers)
+        self.targets = torch.zeros(*taken.shape, len(model.config.layers))
+
+    def __call__(self, layer: int, hidden: torch.Tensor) -> torch.Tensor:
+        """Which tokens the layer is to change, (rows, passes)."""
+        layers = self._stage.model.config.layers
+        if layer in layers:
+            self._look(layers.index(layer), layer, hidden)
+        return self.depths > layer
+
+    def _look(self, exit: int, layer: int, hidden: torch.Tensor) -> None:
+        reached = (self.depths > layer) & self._taken
+        states = hidden.detach() if self._states is None else self._states[exit]
+        among = self._wanted[reached[self._taken]]
+        self.targets[..., exit][reached] = self._stage.target(exit, states[reached], among).float()
+        drawn = torch.rand(reached.shape, generator=self._generator) < self.targets[..., exit]
+        leaves = torch.where(self._prescribed < 0, drawn, self._prescribed <= layer) & (self.depths > layer)
+        self.depths[leaves] = layer
+
+
+def forward_kl(logits: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    """KL(teacher || student) of each pass, (passes,).
+
+    Args:
+        logits: The student's, (passes, vocabulary).
+        wanted: The teacher's log-probabilities, (passes, vocabulary).
+    """
+    divergence = functional.kl_div(torch.log_softmax(logits, dim=-1), wanted, reduction="none", log_target=True)
+    return divergence.sum(dim=-1)
 
 
 def reverse_kl(logits: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
@@ -203,6 +235,9 @@ def reverse_kl(logits: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
     """
     log_student = torch.log_softmax(logits, dim=-1)
     return (log_student.exp() * (log_student - wanted)).sum(dim=-1)
+
+
+_DIVERGENCES = {"reverse": reverse_kl, "forward": forward_kl}
 
 
 def gate_cross_entropy(
@@ -236,4 +271,4 @@ def _written(model: ExitModel, traces: Sequence[Trace]) -> torch.Tensor | None:
 
 
 def _hash(traces: Sequence[Trace]) -> str:
-    return content_hash(repr([(trace.question, tuple(trace.tokens)) for trace in traces]))[:16]
+    return content_hash(repr([(trace.question, trace.prompt.ids, tuple(trace.tokens)) for trace in traces]))[:16]

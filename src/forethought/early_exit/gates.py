@@ -89,7 +89,7 @@ def fit_gates(model: ExitModel, looks: Looks, config: GateFitConfig | None = Non
     Weights are not balanced by class, as CALM's are, so that a gate's probability is a probability.
 
     Args:
-        model: Whose gates are replaced.
+        model: Whose gates are fitted in place, on from their present weights.
         looks: From `look`.
         config: Settings.
 

@@ -30,15 +30,21 @@ class LinearGate(nn.Module):
 
 
 class MLPGate(nn.Module):
-    """The paper's gate: d -> 2d -> 1 with a ReLU (2603.21376)."""
+    """The paper's gate: d -> 2d -> 1 with a ReLU (2603.21376), or with fewer hidden units.
 
-    def __init__(self, width: int) -> None:
+    Args:
+        width: d.
+        hidden: Units; 0 is 2d.
+    """
+
+    def __init__(self, width: int, hidden: int = 0) -> None:
         super().__init__()
-        self.inner = nn.Linear(width, 2 * width)
-        self.out = nn.Linear(2 * width, 1)
+        units = hidden or 2 * width
+        self.inner = nn.Linear(width, units)
+        self.out = nn.Linear(units, 1)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
-        self.macs = 2 * width * width + 2 * width
+        self.macs = width * units + units
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
         """(..., width) -> (...)."""
@@ -75,19 +81,28 @@ class ExitHeads(nn.Module):
         layers: Of the exits, rising.
         width: Of the residual stream.
         gate: `linear` or `mlp`.
+        gate_units: Hidden units of an MLP; 0 is twice the width.
         map_rank: Of the exit maps; 0 reads the residual out as it is.
         seed: Of the first weights.
     """
 
     def __init__(
-        self, layers: Sequence[int], width: int, *, gate: GateKind = "linear", map_rank: int = 0, seed: int = 0
+        self,
+        layers: Sequence[int],
+        width: int,
+        *,
+        gate: GateKind = "linear",
+        gate_units: int = 0,
+        map_rank: int = 0,
+        seed: int = 0,
     ) -> None:
         super().__init__()
         self.layers = tuple(layers)
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            kind = LinearGate if gate == "linear" else MLPGate
-            self.gates = nn.ModuleList(kind(width) for _ in layers)
+            self.gates = nn.ModuleList(
+                LinearGate(width) if gate == "linear" else MLPGate(width, gate_units) for _ in layers
+            )
             self.maps = nn.ModuleList(ExitMap(width, map_rank) for _ in layers if map_rank)
 
     @property

@@ -68,10 +68,12 @@ def _fit(target: ExitMap, states: torch.Tensor, final: torch.Tensor, ridge: floa
     gram = x.T @ x
     gram.diagonal().add_(ridge * gram.diagonal().mean())
     weights = torch.linalg.solve(gram, x.T @ y)
-    rank = target.down.out_features
+    rank = min(target.down.out_features, len(weights))
     fitted = x @ weights
     _, directions = torch.linalg.eigh(fitted.T @ fitted)
     chosen = directions[:, -rank:]
-    target.down.weight.copy_((weights @ chosen).T)
-    target.up.weight.copy_(chosen)
+    target.down.weight.zero_()  # what a rank above the width leaves over
+    target.up.weight.zero_()
+    target.down.weight[:rank] = (weights @ chosen).T
+    target.up.weight[:, :rank] = chosen
     target.up.bias.copy_(bias_out - bias_in @ weights @ chosen @ chosen.T)

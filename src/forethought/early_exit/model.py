@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from forethought.artifacts import load_artifact, save_artifact
-from forethought.early_exit.adapters import Adapters
+from forethought.early_exit.adapters import ADAPTED, Adapted, Adapters
 from forethought.early_exit.blocks import Blocks
 from forethought.early_exit.heads import GATES, ExitHeads, GateKind
 from forethought.errors import ArtifactError, ConfigError
@@ -27,27 +27,33 @@ class ExitConfig:
 
     Attributes:
         layers: An exit before each of these, rising; layer 0 is the first block.
-        gate: `linear`, or the paper's `mlp`.
+        gate: `linear`, or `mlp`.
+        gate_units: Hidden units of an MLP gate; 0 is the paper's twice the width.
         map_rank: Of the exit maps; 0 reads exits out through the final norm and head alone, as the paper does.
         adapter_rank: r of LoRA.
         adapter_alpha: Scale times r.
+        adapted: `attention` adapts q, k, v and o of every layer, as the paper does; `all` the MLP's maps too.
     """
 
     layers: tuple[int, ...]
     gate: GateKind = "linear"
+    gate_units: int = 0
     map_rank: int = 0
     adapter_rank: int = 8
     adapter_alpha: float = 16.0
+    adapted: Adapted = "attention"
 
     def __post_init__(self) -> None:
         if not self.layers or list(self.layers) != sorted(set(self.layers)) or self.layers[0] < 1:
             raise ConfigError(f"exits need rising layers >= 1, got {list(self.layers)}")
         if self.gate not in GATES:
             raise ConfigError(f"gate must be one of {', '.join(GATES)}, got {self.gate!r}")
-        if self.map_rank < 0 or self.adapter_rank < 1 or not self.adapter_alpha > 0:
+        if self.adapted not in ADAPTED:
+            raise ConfigError(f"adapted must be one of {', '.join(ADAPTED)}, got {self.adapted!r}")
+        if self.gate_units < 0 or self.map_rank < 0 or self.adapter_rank < 1 or not self.adapter_alpha > 0:
             raise ConfigError(
-                f"map_rank must be >= 0, adapter_rank >= 1 and adapter_alpha > 0, got {self.map_rank}, "
-                f"{self.adapter_rank} and {self.adapter_alpha}"
+                "gate_units and map_rank must be >= 0, adapter_rank >= 1 and adapter_alpha > 0, got "
+                f"{self.gate_units}, {self.map_rank}, {self.adapter_rank} and {self.adapter_alpha}"
             )
 
 
@@ -95,9 +101,18 @@ class ExitModel:
                 f"exits before layers {list(config.layers)} need a deeper model: {base.name} has layers "
                 f"0 to {self.teacher.n_layers - 1}"
             )
-        self.adapters = Adapters(base.model, rank=config.adapter_rank, alpha=config.adapter_alpha, seed=seed)
+        self.adapters = Adapters(
+            base.model, rank=config.adapter_rank, alpha=config.adapter_alpha, adapted=config.adapted, seed=seed
+        )
         self.student = Blocks(self.adapters.model)
-        self.heads = ExitHeads(config.layers, self.teacher.width, gate=config.gate, map_rank=config.map_rank, seed=seed)
+        self.heads = ExitHeads(
+            config.layers,
+            self.teacher.width,
+            gate=config.gate,
+            gate_units=config.gate_units,
+            map_rank=config.map_rank,
+            seed=seed,
+        )
 
     @property
     def n_layers(self) -> int:

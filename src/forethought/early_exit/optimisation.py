@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,15 +13,17 @@ from typing import Any
 import torch
 from torch import nn
 
-from forethought.artifacts import atomic_directory
+from forethought.artifacts import load_artifact, save_artifact
 from forethought.core import content_hash
 from forethought.errors import ArtifactError, DataError
+
+KIND = "training"
 
 _MOST_LOST = 20
 """Steps of a run whose loss may be NaN or infinite before it is given up."""
 
-_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
-"""What Adam remembers of a parameter."""
+_MOMENTS = ("exp_avg", "exp_avg_sq")
+"""What Adam remembers of a parameter, beside its number of steps."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,8 @@ class Optimisation:
         groups: What is trained, and how fast.
         schedule: How long, and how the rate goes.
         folder: Of the checkpoint; None keeps none.
-        identity: What a checkpoint belongs to: settings, data, model. Another one's is refused.
+        identity: What a checkpoint belongs to: settings, data, model. Another one's is refused, and so is one that
+            began with other weights than the parameters have when this is made.
         clip: Largest norm of the gradient of all groups together.
         history: What each step reported.
         lost: Steps without effect, since their loss was not finite.
@@ -83,6 +87,7 @@ class Optimisation:
     lost: int = 0
 
     def __post_init__(self) -> None:
+        self._start = _weights_hash(self.groups)
         for parameter in self._parameters:
             parameter.requires_grad_(True)
         self._adam = torch.optim.Adam([{"params": list(group.parameters), "lr": group.rate} for group in self.groups])
@@ -98,7 +103,7 @@ class Optimisation:
             loss: Step -> loss and figures to remember.
 
         Raises:
-            ArtifactError: The checkpoint is of another run, or cannot be read.
+            ArtifactError: The checkpoint is of another run, or damaged, or the folder holds something else.
             DataError: Too many losses were not finite.
         """
         for step in range(self._resume(), self.schedule.steps):
@@ -128,46 +133,48 @@ class Optimisation:
         self._adam.step()
 
     def _save(self, folder: Path, step: int) -> None:
-        from safetensors.torch import save_file
-
         tensors = {}
         for place, parameter in enumerate(self._parameters):
-            tensors[f"{place}.value"] = parameter.detach().contiguous()
+            tensors[f"{place}.value"] = parameter.detach().numpy()
             for name, moment in self._adam.state.get(parameter, {}).items():
-                tensors[f"{place}.{name}"] = moment.detach().contiguous()
-        with atomic_directory(folder) as new:
-            save_file(tensors, new / "state.safetensors")
-            (new / "run.json").write_text(
-                json.dumps({"step": step, "identity": self._hash, "lost": self.lost, "history": self.history})
-            )
+                tensors[f"{place}.{name}"] = moment.detach().numpy()
+        kept = {"kind": KIND, "step": step, "run": self._hash, "lost": self.lost, "history": self.history}
+        save_artifact(folder, kept, tensors)
 
     @torch.no_grad()
     def _resume(self) -> int:
         """Take up a checkpoint, if there is one; the step to go on with."""
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
-        if self.folder is None or not (self.folder / "run.json").is_file():
+        if self.folder is None or not self.folder.is_dir() or not any(self.folder.iterdir()):
             return 0
-        try:
-            kept = json.loads((self.folder / "run.json").read_text())
-            tensors = load_file(self.folder / "state.safetensors")
-        except (OSError, ValueError, SafetensorError) as error:
-            raise ArtifactError(f"the checkpoint {self.folder} cannot be read: {error}") from error
-        if kept["identity"] != self._hash:
+        kept, arrays, _ = load_artifact(self.folder)
+        if kept.get("kind") != KIND:
+            raise ArtifactError(f"{self.folder} holds {kept.get('kind')!r}, not a checkpoint: name another folder")
+        if kept["run"] != self._hash:
             raise ArtifactError(
-                f"the checkpoint {self.folder} is of a run with other settings: name another folder or delete it"
+                f"the checkpoint {self.folder} is of a run with other settings, other data or other weights to start "
+                "from: name another folder or delete it"
             )
+        tensors = {name: torch.tensor(array) for name, array in arrays.items()}
         for place, parameter in enumerate(self._parameters):
-            parameter.copy_(tensors[f"{place}.value"])
+            parameter.copy_(tensors[f"{place}.value"].reshape(parameter.shape))  # numpy packs a scalar as (1,)
             if f"{place}.step" in tensors:
-                self._adam.state[parameter] = {name: tensors[f"{place}.{name}"] for name in _MOMENTS}
+                moments = {name: tensors[f"{place}.{name}"].reshape(parameter.shape) for name in _MOMENTS}
+                self._adam.state[parameter] = {"step": tensors[f"{place}.step"].reshape(()), **moments}
         self.history, self.lost = kept["history"], kept["lost"]
         return int(kept["step"])
 
     @property
     def _hash(self) -> str:
-        plain = [[tuple(parameter.shape) for parameter in group.parameters] for group in self.groups]
         rates = [group.rate for group in self.groups]
-        parts = [self.identity, plain, rates, self.schedule.steps, self.schedule.warmup, self.clip]
+        parts = [self.identity, self._start, rates, self.schedule.steps, self.schedule.warmup, self.clip]
         return content_hash(json.dumps(parts, sort_keys=True, default=str))[:16]
+
+
+def _weights_hash(groups: Sequence[Group]) -> str:
+    """SHA-256 of the shapes and bits of all parameters, in hex."""
+    digest = hashlib.sha256()
+    for group in groups:
+        digest.update(repr([tuple(parameter.shape) for parameter in group.parameters]).encode())
+        for parameter in group.parameters:
+            digest.update(parameter.detach().contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,9 @@ from forethought.early_exit.frame import left_padded
 from forethought.early_exit.model import ExitModel
 from forethought.errors import DataError
 from forethought.targets.generation import Generator, Prompt
+
+Moving = Callable[[int, torch.Tensor], torch.Tensor | None]
+"""Which tokens a layer is to change."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +137,20 @@ def run(
         exits: Layers to keep the states of.
         depths: (rows, passes), layers that run for each token; None is all.
     """
+    return run_moving(blocks, prefix, answers, exits, lambda layer, hidden: None if depths is None else depths > layer)
+
+
+def run_moving(blocks: Blocks, prefix: Prefix, answers: Answers, exits: Sequence[int], moving: Moving) -> Passage:
+    """As `run`, where it is decided layer by layer who goes on.
+
+    Args:
+        blocks: `teacher` or `student` of a model with exits.
+        prefix: Of these answers.
+        answers: What is passed.
+        exits: Layers to keep the states of.
+        moving: Of a layer and the states before it, (rows, passes, width): which tokens it is to change, bool,
+            (rows, passes), or None for all.
+    """
     inputs = answers.inputs
     hidden = blocks.embed(inputs)
     positions = prefix.lengths[:, None] + torch.arange(inputs.shape[1])
@@ -143,8 +160,9 @@ def run(
     for layer in range(blocks.n_layers):
         if layer in exits:
             kept[layer] = hidden
+        chosen = moving(layer, hidden)
         new = blocks.layer(layer, hidden, frame, prefix.cache)
-        hidden = new if depths is None else torch.where((depths > layer)[..., None], new, hidden)
+        hidden = new if chosen is None else torch.where(chosen[..., None], new, hidden)
     states = [kept[layer] for layer in exits]
     return Passage(torch.stack(states) if states else hidden.new_empty(0, *hidden.shape), hidden)
 

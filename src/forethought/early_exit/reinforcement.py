@@ -12,7 +12,7 @@ import torch
 from forethought.core import DecodingPolicy, content_hash
 from forethought.early_exit.advantages import group_normalised, leave_one_out, token_costs
 from forethought.early_exit.base import ExitAnswer
-from forethought.early_exit.calibration import reverse_kl
+from forethought.early_exit.calibration import forward_kl
 from forethought.early_exit.confidences import GateConfidence
 from forethought.early_exit.decoder import ExitDecoder
 from forethought.early_exit.model import ExitModel, exit_index
@@ -36,12 +36,13 @@ class ReinforcementConfig:
         prompts: Questions a step.
         group: K, answers a question.
         price: lambda, of a whole pass through all layers, in units of task reward.
-        beta: Price of a nat of divergence from the unmodified model.
+        beta: Price of a nat of divergence from the unmodified model: of each pass's KL(teacher || student) for `token`,
+            of the sampled tokens' log-ratio for `sequence`.
         credit: `token` charges depth and divergence to the pass that caused them and takes a leave-one-out baseline
             for the task; `sequence` is the paper's: R = task - beta KL - lambda depth, one advantage an answer,
             centred and divided by the group's deviation.
-        anchor: Weight of KL(student || teacher) itself in the loss, on the rollouts; 0 in the paper.
-        temperature: Of the rollouts' tokens; their exits are always sampled.
+        anchor: Weight of KL(teacher || student) itself in the loss, on the rollouts; 0 in the paper.
+        temperature: Of the rollouts' tokens, drawn from the whole vocabulary; their exits are always sampled.
         adapter_rate: Learning rate of the adapters and maps.
         gate_rate: Learning rate of the gates.
         warmup: Share of the steps in which the rates rise.
@@ -89,18 +90,20 @@ def reinforce(
         checkpoint: Folder to save progress in and to go on from.
 
     Yields:
-        Figures of each step: `loss`, `reward`, `accuracy`, `mean_depth`, `divergence`, `length`.
+        Figures of each step: `step`, `loss`, `reward`, `accuracy`, `mean_depth`, `divergence`, `length`; depth and
+            reward are NaN where every answer is one token.
 
     Raises:
         DataError: Too many losses were not finite.
-        ArtifactError: The checkpoint is of another run.
+        ArtifactError: The checkpoint is damaged, or of another run: other settings, questions, exits or weights of
+            `model`, which has to be given as it was when the run began.
     """
     stage = _Stage(model, task, config)
     trunk = [*model.adapters.parameters(), *model.heads.maps.parameters()]
     groups = [Group(trunk, config.adapter_rate), Group(list(model.heads.gates.parameters()), config.gate_rate)]
-    start = content_hash(repr([(name, float(tensor.double().sum())) for name, tensor in model.state().items()]))[:16]
-    asked = content_hash(repr([question.id for question in task.questions]))[:16]
-    identity = {"stage": "reinforce", **asdict(config), "task": asked, "model": model.base.weights, "start": start}
+    asked = content_hash(repr((list(task.questions), task.policy, task.seed)))[:16]
+    exits = {"model": model.base.weights, "exits": asdict(model.config)}
+    identity = {"stage": "reinforce", **asdict(config), **exits, "task": asked}
     yield from Optimisation(groups, Schedule(config.steps, config.warmup), checkpoint, identity).run(stage.loss)
 
 
@@ -130,7 +133,7 @@ class _Stage:
         self.config = config
         self.reader = PrefixReader(model)
         self.prompts = task.prompts()
-        policy = DecodingPolicy(**{**asdict(task.policy), "temperature": config.temperature})
+        policy = DecodingPolicy(**{**asdict(task.policy), "temperature": config.temperature, "top_p": 1.0})
         self.decoder = ExitDecoder(model, Sampled(GateConfidence(model)), policy)
 
     def loss(self, step: int) -> tuple[torch.Tensor, dict[str, float]]:
@@ -138,6 +141,8 @@ class _Stage:
         config, model = self.config, self.model
         rolled = self._roll(step)
         answers, taken = rolled.answers, rolled.answers.passes
+        if not bool(taken.any()):  # answers of one token, which their prompts predicted: no pass of the adapted model
+            return torch.zeros((), requires_grad=True), self._figures(rolled, 0.0)
         with torch.autocast("cpu", torch.bfloat16, enabled=config.reduced):
             prefix = self.reader.read(answers)
             with torch.no_grad():
@@ -145,9 +150,10 @@ class _Stage:
                 wanted = torch.log_softmax(model.teacher.logits(full[taken]), dim=-1)
             passage = run(model.student, prefix, answers, model.config.layers, rolled.depths)
             logits = model.student.logits(readout(model, passage.final, rolled.depths)[taken])
-        divergence = _scatter(reverse_kl(logits, wanted), taken)
+        divergence = _scatter(forward_kl(logits, wanted), taken)
         written = answers.predicted[taken][:, None]
-        tokens = _scatter(torch.log_softmax(logits, dim=-1).gather(1, written)[:, 0], taken)
+        drawn = torch.log_softmax(logits / config.temperature, dim=-1)  # what the tokens were drawn from
+        tokens = _scatter(drawn.gather(1, written)[:, 0], taken)
         exits = self._exits(passage, rolled.depths)
         for_tokens, for_exits = self._advantages(rolled, divergence.detach())
         share = taken / taken.sum(dim=1, keepdim=True).clamp_min(1)

@@ -80,13 +80,24 @@ def _read(shard: Path, part: Sequence[int], samples: int, prompts: Sequence[Prom
         answers = json.loads(shard.read_text())
     except (OSError, ValueError) as error:
         raise ArtifactError(f"{shard} cannot be read: {error}; delete it to record it anew") from error
-    if len(answers) != len(part) * samples:
+    if not _answers_of(answers, len(part) * samples):
         raise ArtifactError(
-            f"{shard} holds {len(answers)} answers, not {len(part) * samples}; delete it to record it anew"
+            f"{shard} does not hold {len(part) * samples} answers, each a list of token ids; delete it to record it "
+            "anew"
         )
     for place, tokens in enumerate(answers):
         question = part[place // samples]
         yield Trace(question, prompts[question], tokens)
+
+
+def _answers_of(found: object, count: int) -> bool:
+    """Whether what a shard holds is so many answers."""
+    return (
+        isinstance(found, list)
+        and len(found) == count
+        and all(isinstance(answer, list) and answer for answer in found)
+        and all(type(token) is int and token >= 0 for answer in found for token in answer)
+    )
 
 
 def _hash(task: Task, policy: DecodingPolicy, samples: int, part: Sequence[int]) -> str:
