@@ -16,6 +16,11 @@ ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<body>.*?)^```", re.MULTILINE | re.DOTALL)
 SHELLS = {"console", "bash", "sh", "shell"}
+NESTED = {
+    "models": ("fetch", "list"),
+    "keys": ("create", "forget", "list", "revoke"),
+    "exits": ("calibrate", "reinforce", "generate", "evaluate"),
+}
 
 
 class Block(NamedTuple):
@@ -53,8 +58,8 @@ def wrong(words: list[str]) -> str | None:
     if words[0] not in VERBS:
         return words[0]
     verb, chain = app[words[0]], " ".join(words[:1])
-    if words[0] in ("models", "keys"):
-        if words[1] not in {"models": ("fetch", "list"), "keys": ("create", "forget", "list", "revoke")}[words[0]]:
+    if words[0] in NESTED:
+        if words[1] not in NESTED[words[0]]:
             return " ".join(words[:2])
         verb, chain = verb[words[1]], " ".join(words[:2])
     known = {name for argument in verb.assemble_argument_collection() for name in argument.names}
@@ -94,6 +99,8 @@ def test_every_fence_is_closed():
         ("forethought fit runs/x --nope 1", "fit --nope"),
         ("forethought fti runs/x", "fti"),
         ("forethought models drop x", "models drop"),
+        ("forethought exits generate x --compare --nope", "exits generate --nope"),
+        ("forethought exits calibrate x --gate-units 16 --adapted all --lambda 1", "exits calibrate --lambda"),
         (".venv/bin/forethought models fetch --axcept x", "models fetch --axcept"),
         ("forethought fit runs/x --tolerance 0.1 # a comment --nope", None),
         ("forethought fit runs/x --no-text --config fit.toml", None),

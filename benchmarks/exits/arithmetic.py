@@ -32,6 +32,7 @@ from forethought.early_exit import (
     free_run,
     record_traces,
     reinforce,
+    sharpen,
     teacher_force,
     unadapted,
 )
@@ -39,13 +40,17 @@ from forethought.models import load
 from forethought.questions import arithmetic_questions
 
 SEEDS = (0, 1, 2, 3, 4)
-PRICES = (0.05, 0.1, 0.2, 0.5)
+PRICES = (0.1, 0.2, 0.5, 1.0)
 SEQUENCE_PRICE = 0.5
 """Of the paper's own advantage, as in its code."""
 SEQUENCE_SEEDS = (0, 1)
-THRESHOLDS = (0.3, 0.5, 0.7, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
+SHARPNESS = 3.0
+"""Of the gates' logits around the chosen threshold, for rollouts."""
+FALLBACK = 0.95
+"""Threshold to explore around where none keeps the accuracy on validation questions."""
+THRESHOLDS = (0.3, 0.5, 0.7, 0.9, 0.95, 0.98, 0.99, 0.999)
 GAPS = (0.8, 0.95, 0.99, 0.999, 0.9999)
-EXITS = {"gate": "mlp", "gate_units": 16, "adapter_rank": 16, "adapter_alpha": 32.0, "adapted": "all"}
+EXITS = {"gate": "mlp", "gate_units": 64, "adapter_rank": 16, "adapter_alpha": 32.0, "adapted": "all"}
 LONGEST = 64
 BATCH = 250
 
@@ -76,13 +81,13 @@ FULL = Size(
     validation=300,
     test=1000,
     calibration=CalibrationConfig(
-        steps=1000, batch=64, kappa=30.0, explore=0.02, whole=0.15, adapter_rate=3e-3, head_rate=4e-3
+        steps=1000, batch=64, kappa=30.0, explore=0.02, whole=0.3, adapter_rate=2e-3, head_rate=4e-3
     ),
     continued=CalibrationConfig(
-        steps=50, batch=64, kappa=30.0, explore=0.02, whole=0.15, adapter_rate=1e-3, head_rate=3e-3
+        steps=40, batch=64, kappa=30.0, explore=0.02, whole=0.3, adapter_rate=1e-4, head_rate=3e-3
     ),
     reinforcement=ReinforcementConfig(
-        steps=50, prompts=16, group=4, beta=0.2, anchor=1.0, adapter_rate=1e-3, gate_rate=3e-3
+        steps=40, prompts=16, group=4, beta=0.2, anchor=1.0, adapter_rate=1e-4, gate_rate=3e-3
     ),
 )
 QUICK = Size(
@@ -156,8 +161,16 @@ class Study:
             config = replace(config, anchor=0.0)
         name = f"price-{price:g}" if credit == "token" else "sequence"
         return self._trained(
-            name, self.calibrated(), lambda model, at: reinforce(model, self.train, config, checkpoint=at)
+            name, self._sharpened(), lambda model, at: reinforce(model, self.train, config, checkpoint=at)
         )
+
+    def _sharpened(self) -> ExitModel:
+        """The calibrated model with gates that toss coins around the threshold chosen on validation questions."""
+        model = self.calibrated()
+        points = json.loads((self.folder / "calibrated.json").read_text())["validation"]
+        chosen = thriftiest(points, self.floor)
+        sharpen(model, FALLBACK if chosen == "full" else float(chosen.split()[1]), SHARPNESS)
+        return model
 
     def _new(self) -> ExitModel:
         return ExitModel(self.base, ExitConfig(every(1, self.base.n_layers), **EXITS), seed=self.seed)

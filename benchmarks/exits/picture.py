@@ -1,6 +1,6 @@
 """A picture of generated answers coloured by depth: what `forethought exits generate` prints, as SVG.
 
-    python benchmarks/exits/picture.py docs/exits/generated.svg --exits EXITS 'What is the capital of France?'
+    python benchmarks/exits/picture.py docs/exits/generated.svg 'What is the capital of France?'
 
 Nothing is drawn that the command does not print; without `--exits` it is that of the committed exits.
 """
@@ -8,18 +8,24 @@ Nothing is drawn that the command does not print; without `--exits` it is that o
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import re
 import shlex
 from pathlib import Path
 
-os.environ |= {"FORCE_COLOR": "1", "TERM": "xterm-256color", "COLUMNS": "92"}  # before the console is made
+os.environ |= {"FORCE_COLOR": "1", "TERM": "xterm-256color"}  # before the command's console is made
 
+from rich.console import Console
 from rich.terminal_theme import TerminalTheme
+from rich.text import Text
 
 from forethought.artifacts import atomic_write
 from forethought.cli import main
 from forethought.cli.console import console
+
+WIDTH = 92
+"""Of a line, characters."""
 
 PAPER, INK, GREY = (18, 22, 27), (232, 234, 237), (154, 164, 177)
 GREEN, CYAN, BLUE, RED = (78, 203, 163), (120, 205, 235), (120, 150, 250), (220, 110, 110)
@@ -39,7 +45,10 @@ def picture(questions: list[str], flags: list[str]) -> str:
             console.print()
         console.print(f"$ forethought exits generate {shlex.quote(question)} --compare", style="bold", markup=False)
         main(["exits", "generate", question, "--compare", *flags])
-    svg = console.export_svg(title="forethought", theme=THEME, unique_id="exits")
+    paper = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
+    shown = console.export_text(styles=True).rstrip("\n")
+    paper.print(Text.from_ansi(shown))  # wrapped: the command leaves that to the terminal
+    svg = paper.export_svg(title="forethought", theme=THEME, unique_id="exits")
     return re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)  # nothing is fetched to show it
 
 

@@ -135,6 +135,13 @@ def test_intervals_stand_beneath_their_value_and_the_marked_row_is_brought_out()
     assert '<tr class="ours"><th scope="row">threshold .8</th>' in text
 
 
+def test_no_token_is_listed_both_early_and_late():
+    depths = {"a": 6, "b": 2, "c": 2, "d": 4, "e": 6, "f": 6}
+    tokens = [HeatToken(text, depth) for text, depth in depths.items()]
+    listed = re.findall(r"<code>(\w)</code>", render_heat_map(page(HeatAnswer("q", tokens))))
+    assert listed == ["b", "c", "f", "e"]
+
+
 @pytest.mark.parametrize("layers", [(1,), (2, 4), tuple(range(2, 30, 2)), tuple(range(1, 30))], ids=len)
 def test_shades_pale_with_depth_and_cover_every_exit_once(layers):
     made = shades(layers)

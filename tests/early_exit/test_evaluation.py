@@ -129,6 +129,7 @@ def test_along_the_unmodified_answers(evaluation: Evaluation) -> None:
     summary = evaluation.rules
     assert summary["all"].summary.divergence.value > summary[ADAPTED].summary.divergence.value
     assert 1 <= evaluation.oracle.mean_depth <= 6
+    assert evaluation.oracle.reference == "teacher"  # as every other figure
 
 
 def test_intervals_draw_ratios_of_sums_by_component(evaluation: Evaluation) -> None:

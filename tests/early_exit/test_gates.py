@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from forethought.early_exit.gates import GateFitConfig, Looks, fit_gates, look
+from forethought.early_exit.gates import GateFitConfig, Looks, fit_gates, look, sharpen
 from forethought.early_exit.heads import normalised
 from forethought.early_exit.model import ExitConfig, ExitModel
 from forethought.early_exit.traces import Trace
@@ -130,3 +130,23 @@ def test_nothing_to_look_at(model: ExitModel, prompts: list[Prompt]) -> None:
 def test_settings_that_cannot_be(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="epochs and batch must be >= 1 and rate > 0"):
         GateFitConfig(**wrong)
+
+
+@pytest.mark.parametrize("gate", ["linear", "mlp"])
+def test_sharpened_gates_cross_a_half_where_they_crossed_the_threshold(
+    base: LanguageModel, exits: Callable[..., ExitModel], gate: str
+) -> None:
+    model = exits(base, gate=gate)
+    seen = states(200)
+    before = torch.stack([model.heads.gate_logit(exit, seen[exit]) for exit in range(3)]).detach()
+    sharpen(model, 0.8, 3.0)
+    after = torch.stack([model.heads.gate_logit(exit, seen[exit]) for exit in range(3)]).detach()
+    assert torch.allclose(after, 3 * (before - torch.tensor(4.0).log()), atol=1e-4)  # .8 is four to one
+
+
+@pytest.mark.parametrize(("threshold", "factor"), [(0.0, 2.0), (1.0, 2.0), (0.5, 0.0), (float("nan"), 2.0)])
+def test_a_threshold_that_has_no_logit_cannot_be_sharpened_around(
+    model: ExitModel, threshold: float, factor: float
+) -> None:
+    with pytest.raises(ConfigError, match=r"threshold must lie in \(0, 1\) and factor be > 0"):
+        sharpen(model, threshold, factor)

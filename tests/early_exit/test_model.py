@@ -15,6 +15,7 @@ from forethought.early_exit.confidences import GateConfidence
 from forethought.early_exit.decoder import ExitDecoder
 from forethought.early_exit.model import ExitConfig, ExitModel, every, exit_index
 from forethought.early_exit.rules import Sampled
+from forethought.early_exit.saved import SavedExits
 from forethought.errors import ArtifactError, ConfigError
 from forethought.models import LanguageModel
 from forethought.targets.generation import Prompt
@@ -72,6 +73,28 @@ def test_what_is_no_exits_or_was_altered_is_refused(base: LanguageModel, model: 
         ExitModel.load(tmp_path / "exits", base)
 
 
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"config": {"layers": [1], "colour": "red"}}, "describes no exits that this release knows: .*colour"),
+        ({"config": {"layers": [2, 1]}}, "describes no exits that this release knows: exits need rising layers"),
+        ({"config": {"layers": 1}}, "describes no exits that this release knows"),
+        ({"config": {}}, "describes no exits that this release knows: 'layers'"),
+        ({"model": {"name": "tiny", "layers": 4, "width": 32}}, "does not say the weights of the model"),
+        ({"model": None}, "describes no exits that this release knows"),
+    ],
+)
+def test_what_describes_no_exits_is_refused_whoever_reads_it(
+    base: LanguageModel, tmp_path: Path, changed: dict[str, Any], message: str
+) -> None:
+    made_for = {"name": "tiny", "weights": base.weights, "layers": 4, "width": 32}
+    manifest = {"kind": "exits", "config": {"layers": [1]}, "model": made_for, **changed}
+    save_artifact(tmp_path / "exits", manifest, {"a": torch.zeros(1).numpy()})
+    for read in (SavedExits.read, lambda path: ExitModel.load(path, base)):
+        with pytest.raises(ArtifactError, match=message):
+            read(tmp_path / "exits")
+
+
 def test_a_state_of_another_shape_is_refused(base: LanguageModel, model: ExitModel, exits: Any) -> None:
     other = exits(base, map_rank=5)
     with pytest.raises(ArtifactError, match=r"exit head 'maps.0.down.weight' has shape \(3, 32\), .* needs \(5, 32\)"):
@@ -88,7 +111,15 @@ def test_exits_that_do_not_rise_are_refused(layers: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize(
     "setting",
-    [{"gate": "deep"}, {"map_rank": -1}, {"adapter_rank": 0}, {"adapter_alpha": 0.0}, {"adapter_alpha": float("nan")}],
+    [
+        {"gate": "deep"},
+        {"gate_units": -1},
+        {"map_rank": -1},
+        {"adapter_rank": 0},
+        {"adapter_alpha": 0.0},
+        {"adapter_alpha": float("nan")},
+        {"adapted": "mlp"},
+    ],
 )
 def test_settings_that_make_no_exits_are_refused(setting: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="must be"):

@@ -15,7 +15,7 @@ from forethought.core import DecodingPolicy, Question
 from forethought.early_exit import reinforcement
 from forethought.early_exit.advantages import group_normalised, leave_one_out
 from forethought.early_exit.base import ExitAnswer, Look
-from forethought.early_exit.calibration import reverse_kl
+from forethought.early_exit.calibration import forward_kl
 from forethought.early_exit.confidences import GateConfidence
 from forethought.early_exit.decoder import ExitDecoder
 from forethought.early_exit.model import ExitConfig, ExitModel
@@ -277,7 +277,7 @@ def test_the_anchor_is_the_divergence_of_the_rollouts(base: LanguageModel, exits
     rolled = stage._roll(0)
     _, logits, _ = recomputed(stage, rolled)
     teacher = model.teacher.logits(run(model.teacher, stage.reader.read(rolled.answers), rolled.answers, ()).final)
-    wanted = reverse_kl(logits, torch.log_softmax(teacher, dim=-1)).mean(dim=1).mean().item()  # of one length
+    wanted = forward_kl(logits, torch.log_softmax(teacher, dim=-1)).mean(dim=1).mean().item()  # of one length
     assert loss.item() == pytest.approx(2 * wanted, rel=1e-4)
     assert figures["divergence"] == pytest.approx(wanted, rel=1e-4)
 
@@ -308,6 +308,39 @@ def test_answers_of_one_token_each_have_no_pass_to_learn_from(
 
 
 # --- training -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("credit", ["token", "sequence"])
+def test_gradients_in_reduced_precision(base: LanguageModel, exits: Callable[..., ExitModel], credit: str) -> None:
+    """Of prompts that share a prefix, which is kept in the precision that it was read in."""
+    task = tiny_task(base, AlwaysRight)
+    assert task.prompts()[0].shared > 0
+    config = replace(CONFIG, credit=credit, anchor=0.5)
+    losses = [
+        reinforcement._Stage(exits(base), task, replace(config, reduced=reduced)).loss(0) for reduced in (False, True)
+    ]
+    (exact, figures), (rounded, about) = losses
+    assert rounded.item() == pytest.approx(exact.item(), abs=0.1)
+    assert about["mean_depth"] == figures["mean_depth"]  # rollouts stay in full precision
+    assert about["divergence"] == pytest.approx(figures["divergence"], rel=0.1)
+
+
+def test_a_price_weighs_by_the_pass_for_token_and_by_the_answer_for_sequence(
+    short: LanguageModel, exits: Callable[..., ExitModel]
+) -> None:
+    """What one pass at full depth instead of none takes off its own exit's advantage."""
+    config = replace(CONFIG, prompts=1, group=6, price=0.7, beta=0.0)
+    stage = reinforcement._Stage(exits(short), tiny_task(short, AlwaysRight), config)
+    rolled = stage._roll(0)
+    row = int(rolled.answers.passes.sum(dim=1).argmax())
+    passes = int(rolled.answers.passes[row].sum())
+    assert passes > 1
+    nothing = torch.zeros(rolled.answers.passes.shape)
+    whole, none = rolled.depths.clone(), rolled.depths.clone()
+    whole[row, 0], none[row, 0] = 4, 0
+    costly, free = (stage._advantages(replace(rolled, depths=depths), nothing)[1] for depths in (whole, none))
+    count = int(rolled.answers.passes.sum())
+    assert (free - costly)[row, 0].item() == pytest.approx(0.7 * (1 - 1 / count), abs=1e-5)  # not divided by `passes`
 
 
 def test_a_seed_gives_the_same_training_again(base: LanguageModel, exits: Callable[..., ExitModel]) -> None:

@@ -127,6 +127,10 @@ def test_the_fingerprint_tells_exits_rules_and_weights_apart(base, untrained, tr
     found |= {ExitResponder(untrained, target(), Never()).fingerprint, LocalResponder(base, target()).fingerprint}
     assert len(found) == len(rules) + 2
     assert ExitResponder(trained, target(), StaticCut(1)).fingerprint in found
+    # The same tensors, used with another scale, answer otherwise.
+    scaled = ExitModel(base, replace(trained.config, adapter_alpha=2.0))
+    scaled.load_state(trained.state())
+    assert ExitResponder(scaled, target(), StaticCut(1)).fingerprint not in found
 
 
 def test_exits_are_collected_like_any_other_target(trained, tmp_path):

@@ -28,7 +28,7 @@ from forethought.gateway.config import GatewayConfig, NamedPolicy, read_config
 from forethought.gateway.execution import reserve
 from forethought.gateway.serve import DRAIN
 from forethought.router import Router
-from forethought.targets.pool import EncoderEntry, PoolEntry, VoteEntry
+from forethought.targets.pool import EncoderEntry, ExitEntry, PoolEntry, VoteEntry
 from forethought.voting.registry import rules
 
 ROOT = Path(__file__).parents[2]
@@ -42,6 +42,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "#### `prices`": Prices,
     "#### `policy`": DecodingPolicy,
     "#### `vote`": VoteEntry,
+    "#### `exits`": ExitEntry,
     "### `[encoder]`": EncoderEntry,
     "## Policies and model names": NamedPolicy,
     **{

@@ -357,7 +357,7 @@ def generate(
         same = whole.tokens == found.tokens
         record["unmodified"] = {**whole.plain(), "same": same}
         text = "the same text" if same else repr(whole.text)
-        said += f"; the unmodified model: {whole.seconds:.2f} s (one run each), {text}"
+        said += f"\nthe unmodified model: {whole.seconds:.2f} s (one run each), {text}"
     if json:
         print_json(record)
     else:

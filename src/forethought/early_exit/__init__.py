@@ -74,6 +74,7 @@ __getattr__, __dir__, __all__ = attach(
         "look": "gates",
         "record_traces": "traces",
         "reinforce": "reinforcement",
+        "sharpen": "gates",
         "static_depth": "oracle",
         "teacher_force": "teacher_forcing",
         "time_rules": "timing",
@@ -113,6 +114,7 @@ if TYPE_CHECKING:
     from forethought.early_exit.gates import GateFitConfig as GateFitConfig
     from forethought.early_exit.gates import fit_gates as fit_gates
     from forethought.early_exit.gates import look as look
+    from forethought.early_exit.gates import sharpen as sharpen
     from forethought.early_exit.heads import ExitHeads as ExitHeads
     from forethought.early_exit.maps import fit_maps as fit_maps
     from forethought.early_exit.meter import Meter as Meter

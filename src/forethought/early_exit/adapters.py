@@ -59,10 +59,6 @@ class AdaptedLinear(nn.Module):
             self._made_of = now
         return self._merged
 
-    def forget(self) -> None:
-        """Drop the merged weights, after A or B changed."""
-        self._merged = None
-
 
 class Adapters:
     """The adapters of one adapted view.
@@ -120,12 +116,6 @@ class Adapters:
                 shape = None if found is None else tuple(found.shape)
                 raise ArtifactError(f"adapter {name!r} has shape {shape}, the model needs {tuple(current.shape)}")
             current.copy_(found)
-        self.forget()
-
-    def forget(self) -> None:
-        """Drop merged weights, after a step of training."""
-        for adapted in self._maps.values():
-            adapted.forget()
 
 
 def _linear_maps(layer: Any, adapted: Adapted) -> list[tuple[Any, str]]:

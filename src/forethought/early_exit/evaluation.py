@@ -153,7 +153,7 @@ class Evaluation:
         rules: Name -> its evaluation; `UNMODIFIED` and `ADAPTED` among them.
         agreement_by_exit: Layer -> share of the passes along the unmodified model's answers in which the exit,
             by itself, says what the unmodified model says; the last layer is the adapted model's full depth.
-        oracle: First agreeing layers along the same answers.
+        oracle: First layers that agree with the unmodified model along the same answers.
     """
 
     questions: tuple[str, ...]

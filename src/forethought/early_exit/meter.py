@@ -29,7 +29,8 @@ class Meter:
         depths: Layers under a pass's readout -> passes.
 
     A key that a sliding window hides, or the order of tokens that pass together, counts: its product is computed
-    and masked. Padding does not, nor what a prompt's token would see of later ones.
+    and masked. Padding does not, nor what a prompt's token would see of later ones. A prefix that prompts share counts
+    for each of them, though it is read once.
     """
 
     passes: int = 0

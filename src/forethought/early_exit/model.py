@@ -177,11 +177,9 @@ class ExitModel:
         """Read an artifact for the model that it was made for.
 
         Raises:
-            ArtifactError: Altered, of another kind, or made for another model or depth.
+            ArtifactError: Altered, of another kind or release, or made for another model or depth.
         """
-        manifest, tensors, _ = load_artifact(path)
-        if manifest.get("kind") != KIND:
-            raise ArtifactError(f"{path} holds {manifest.get('kind')!r}, not exits")
+        manifest, config, tensors, _ = read_exits(path)
         made_for = manifest["model"]
         if (made_for["layers"], made_for["width"]) != (base.n_layers, base.width):
             raise ArtifactError(
@@ -193,10 +191,28 @@ class ExitModel:
                 f"{path} was made for {made_for['name']} with weights {made_for['weights'][:12]}...; "
                 f"{base.name} has {base.weights[:12]}..."
             )
-        config = {**manifest["config"], "layers": tuple(manifest["config"]["layers"])}
-        model = cls(base, ExitConfig(**config))
+        model = cls(base, config)
         model.load_state({name: torch.from_numpy(array.astype(np.float32)) for name, array in tensors.items()})
         return model
+
+
+def read_exits(path: Path) -> tuple[dict[str, Any], ExitConfig, dict[str, np.ndarray], str]:
+    """Manifest, settings, tensors and hash of saved exits, before any model is at hand.
+
+    Raises:
+        ArtifactError: None there, altered, or of another kind or release.
+    """
+    manifest, tensors, hash = load_artifact(path)
+    if manifest.get("kind") != KIND:
+        raise ArtifactError(f"{path} holds {manifest.get('kind')!r}, not exits")
+    try:
+        config = ExitConfig(**{**manifest["config"], "layers": tuple(manifest["config"]["layers"])})
+        missing = {"name", "weights", "layers", "width"} - set(manifest["model"])
+    except (KeyError, TypeError, ConfigError) as error:
+        raise ArtifactError(f"{path} describes no exits that this release knows: {error}") from error
+    if missing:
+        raise ArtifactError(f"{path} does not say the {min(missing)} of the model that its exits were made for")
+    return manifest, config, tensors, hash
 
 
 def _part(state: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

@@ -49,8 +49,13 @@ class Oracle:
         return 1 - self.mean_depth / self.n_layers
 
 
-def first_agreeing(readouts: ExitReadouts, reference: Reference = "student") -> Oracle:
+def first_agreeing(readouts: ExitReadouts, reference: Reference = "teacher") -> Oracle:
     """Find the first agreeing layer of each pass.
+
+    Args:
+        readouts: Of every exit, from `teacher_force`.
+        reference: Whose full depth is agreed with: the unmodified model's, which every other figure is measured
+            against, or the adapted one's, which may have drifted towards its own exits.
 
     Raises:
         ConfigError: An unknown reference.
@@ -64,7 +69,7 @@ def first_agreeing(readouts: ExitReadouts, reference: Reference = "student") -> 
 
 
 def oracle(
-    model: ExitModel, task: Task, *, reference: Reference = "student", batch_size: int = 64, report: Report = silent
+    model: ExitModel, task: Task, *, reference: Reference = "teacher", batch_size: int = 64, report: Report = silent
 ) -> Oracle:
     """Let the unmodified model answer a task and find the first agreeing layers along its answers.
 

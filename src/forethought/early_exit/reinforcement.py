@@ -35,9 +35,11 @@ class ReinforcementConfig:
         steps: Of Adam.
         prompts: Questions a step.
         group: K, answers a question.
-        price: lambda, of a whole pass through all layers, in units of task reward.
-        beta: Price of a nat of divergence from the unmodified model: of each pass's KL(teacher || student) for `token`,
-            of the sampled tokens' log-ratio for `sequence`.
+        price: lambda, in units of task reward: of one pass through all layers for `token`, of an answer all of whose
+            passes go through all layers for `sequence`. So the same price weighs T times as much for `token` in
+            answers of T passes.
+        beta: Price of a nat of divergence from the unmodified model, likewise: of each pass's KL(teacher || student)
+            for `token`, of the sampled tokens' mean log-ratio for `sequence`.
         credit: `token` charges depth and divergence to the pass that caused them and takes a leave-one-out baseline
             for the task; `sequence` is the paper's: R = task - beta KL - lambda depth, one advantage an answer,
             centred and divided by the group's deviation.
@@ -90,8 +92,9 @@ def reinforce(
         checkpoint: Folder to save progress in and to go on from.
 
     Yields:
-        Figures of each step: `step`, `loss`, `reward`, `accuracy`, `mean_depth`, `divergence`, `length`; depth and
-            reward are NaN where every answer is one token.
+        Figures of each step: `step`, `loss`, `reward`, `accuracy`, `mean_depth`, `divergence`, `length`. The reward is
+            accuracy - price x mean depth / L - beta x mean KL, whatever the credit; it and the depth are NaN where
+            every answer is one token.
 
     Raises:
         DataError: Too many losses were not finite.
@@ -215,11 +218,13 @@ class _Stage:
     def _teacher_logprob(self, rolled: _Rollouts) -> torch.Tensor:
         """Of the sampled tokens under the unmodified model, summed, (rows,)."""
         answers, model = rolled.answers, self.model
-        prefix = self.reader.read(answers)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.config.reduced):  # as the reader keeps the prefix
+            prefix = self.reader.read(answers)
+            full = run(model.teacher, prefix, answers, ()).final[answers.passes]
+            logits = model.teacher.logits(full)
         first = torch.log_softmax(prefix.logits, dim=-1).gather(1, answers.tokens[:, :1])[:, 0]
-        full = run(model.teacher, prefix, answers, ()).final[answers.passes]
         written = answers.predicted[answers.passes][:, None]
-        rest = torch.log_softmax(model.teacher.logits(full), dim=-1).gather(1, written)[:, 0]
+        rest = torch.log_softmax(logits, dim=-1).gather(1, written)[:, 0]
         return first + _scatter(rest, answers.passes).sum(dim=1)
 
     def _figures(self, rolled: _Rollouts, divergence: float) -> dict[str, float]:

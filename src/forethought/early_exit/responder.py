@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -186,8 +186,8 @@ def local_responder(
 
 
 def _weights(model: ExitModel) -> str:
-    """Hash of everything that was learned."""
-    digest = hashlib.sha256(json.dumps(model.config.layers).encode())
+    """Hash of the exits' settings, which say how weights are used, and of everything that was learned."""
+    digest = hashlib.sha256(json.dumps(asdict(model.config)).encode())
     for name, tensor in sorted(model.state().items()):
         digest.update(name.encode())
         digest.update(tensor.detach().contiguous().numpy().tobytes())

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from forethought.artifacts import load_artifact
 from forethought.core import DecodingPolicy
-from forethought.early_exit.model import KIND
+from forethought.early_exit.model import read_exits
 from forethought.errors import ArtifactError, ConfigError
 
 
@@ -40,18 +39,16 @@ class SavedExits:
         """Read and check an artifact.
 
         Raises:
-            ArtifactError: None there, altered, or of another kind.
+            ArtifactError: None there, altered, or of another kind or release.
         """
-        manifest, _, hash = load_artifact(Path(path))
-        if manifest.get("kind") != KIND:
-            raise ArtifactError(f"{path} holds {manifest.get('kind')!r}, not exits")
+        manifest, config, _, hash = read_exits(Path(path))
         made_for = manifest["model"]
         return cls(
             path=Path(path),
             model=made_for["name"],
             weights=made_for["weights"],
             n_layers=made_for["layers"],
-            layers=tuple(manifest["config"]["layers"]),
+            layers=config.layers,
             report=manifest.get("report") or {},
             hash=hash,
         )

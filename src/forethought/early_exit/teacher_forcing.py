@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from forethought.early_exit.base import ExitRule, Look, Report, silent
 from forethought.early_exit.model import ExitModel
-from forethought.early_exit.passage import Answers, Prefix, PrefixReader, readout, run
+from forethought.early_exit.passage import Answers, Prefix, PrefixReader, readout, run, run_moving
 from forethought.early_exit.traces import Trace
 from forethought.errors import DataError
 from forethought.metrics import FloatArray, IntArray
@@ -167,25 +167,40 @@ def rule_pass(
     Returns:
         Where each token stopped, (rows, passes, width), and at which depth, (rows, passes).
     """
-    blocks, inputs = model.student, answers.inputs
-    exits = {layer: exit for exit, layer in enumerate(model.config.layers)}
-    hidden = before = blocks.embed(inputs)
-    positions = prefix.lengths[:, None] + torch.arange(inputs.shape[1])
-    real = torch.cat([prefix.real, torch.ones_like(inputs, dtype=torch.bool)], dim=1)
-    frame = blocks.frame(hidden, positions, real)
-    depths = torch.full(inputs.shape, blocks.n_layers)
-    for layer in range(blocks.n_layers):
-        if (exit := exits.get(layer)) is not None:
-            going = answers.passes & (depths == blocks.n_layers)
-            for step in going.any(dim=0).nonzero()[:, 0].tolist():
-                rows = going[:, step].nonzero()[:, 0]
-                own = [keys[row] for row in rows.tolist()]
-                look = Look(exit, layer, hidden[rows, step], before[rows, step], step + 1, own, rows)
-                depths[rows[rule.leaves(look)], step] = layer
-        before = hidden
-        new = blocks.layer(layer, hidden, frame, prefix.cache)
-        hidden = torch.where((depths > layer)[..., None], new, hidden)
-    return hidden, depths
+    following = _Following(model, rule, answers, keys)
+    final = run_moving(model.student, prefix, answers, (), following).final
+    return final, following.depths
+
+
+class _Following:
+    """Asks a rule at every exit, pass by pass, which tokens go on.
+
+    Attributes:
+        depths: Where each token left, L for none, (rows, passes).
+    """
+
+    def __init__(self, model: ExitModel, rule: ExitRule, answers: Answers, keys: Sequence[bytes]) -> None:
+        self._rule, self._taken, self._keys = rule, answers.passes, keys
+        self._exits = {layer: exit for exit, layer in enumerate(model.config.layers)}
+        self._full = model.n_layers
+        self._before: torch.Tensor | None = None
+        self.depths = torch.full(self._taken.shape, self._full)
+
+    def __call__(self, layer: int, hidden: torch.Tensor) -> torch.Tensor:
+        """Which tokens the layer is to change, (rows, passes)."""
+        if (exit := self._exits.get(layer)) is not None:
+            self._look(exit, layer, hidden)
+        self._before = hidden
+        return self.depths > layer
+
+    def _look(self, exit: int, layer: int, hidden: torch.Tensor) -> None:
+        assert self._before is not None, "no exit stands before layer 0"
+        going = self._taken & (self.depths == self._full)
+        for step in going.any(dim=0).nonzero()[:, 0].tolist():
+            rows = going[:, step].nonzero()[:, 0]
+            keys = [self._keys[row] for row in rows.tolist()]
+            look = Look(exit, layer, hidden[rows, step], self._before[rows, step], step + 1, keys, rows)
+            self.depths[rows[self._rule.leaves(look)], step] = layer
 
 
 def _batches(traces: Sequence[Trace], useful: Sequence[int]) -> Iterator[list[int]]:
