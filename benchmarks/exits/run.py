@@ -16,7 +16,7 @@ def measure(options: Options) -> dict[str, Figure]:
     size = QUICK if options.quick else FULL
     folder = options.cache / ("quick" if options.quick else "study")
     studies = [Study(folder, size, seed, tell).points() for seed in seeds]
-    return {**study_figures(studies), **Committed(options.quick).figures()}
+    return {**study_figures(studies), **Committed(options.cache, options.quick).figures()}
 
 
 def tell(text: str) -> None:

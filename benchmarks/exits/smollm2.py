@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
+from forethought.artifacts import atomic_write
 from forethought.bench import Figure
+from forethought.cli.exit_questions import Parts
 from forethought.core import DecodingPolicy
-from forethought.data import default_questions, exits
+from forethought.data import exits
 from forethought.early_exit import (
     Drafting,
     Evaluation,
@@ -26,7 +30,6 @@ from forethought.early_exit import (
 )
 from forethought.metrics import Interval
 from forethought.models import load
-from forethought.questions import read_questions
 
 SPECULATED = 200
 """Prompts of the check that speculative decoding changes no token."""
@@ -36,15 +39,16 @@ class Committed:
     """The artifact of the wheel with its chosen threshold.
 
     Args:
+        folder: Where what takes long is kept, by the artifact's hash.
         quick: A few questions only.
     """
 
-    def __init__(self, quick: bool) -> None:
+    def __init__(self, folder: Path, quick: bool) -> None:
+        self.folder = folder
         self.saved = SavedExits.read(exits())
         self.model = ExitModel.load(exits(), load(self.saved.model))
         self.quick = quick
-        held_out = set(self.saved.report["questions"]["test"])
-        questions = [question for question in read_questions(default_questions()) if question.id in held_out]
+        questions = Parts.again(self.saved.report["questions"]).test
         self.task = Task(self.model.base, self.saved.policy, questions[:24] if quick else questions)
 
     @property
@@ -57,7 +61,15 @@ class Committed:
         return {**self.quality(), **self.time(), **self.speculation()}
 
     def quality(self) -> dict[str, Figure]:
-        """What is saved and what it costs, free-running, against the unmodified model."""
+        """What is saved and what it costs, free-running, against the unmodified model; computed once an artifact."""
+        kept = self.folder / f"quality-{self.saved.hash[:12]}-{len(self.task.questions)}.json"
+        if not kept.is_file():
+            figures = {name: asdict(figure) for name, figure in self._quality().items()}
+            with atomic_write(kept) as new:
+                new.write_text(json.dumps(figures))
+        return {name: Figure(**figure) for name, figure in json.loads(kept.read_text()).items()}
+
+    def _quality(self) -> dict[str, Figure]:
         found = evaluate(self.model, self.task, {"exits": self.rule})
         ours = found.rules["exits"].summary
         n = len(found.questions)

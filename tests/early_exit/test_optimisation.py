@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from forethought.early_exit.optimisation import Group, Optimisation, Schedule
-from forethought.errors import ArtifactError, DataError
+from forethought.errors import ArtifactError, ConfigError, DataError
 
 STEPS = 12
 Loss = Callable[[int], tuple[torch.Tensor, dict[str, float]]]
@@ -239,3 +239,9 @@ def test_the_gradient_of_all_groups_together_is_clipped() -> None:
     next(problem.optimisation(None, clip=0.5).run(problem.loss))
     norms = [parameter.grad.norm() for parameter in (problem.weights, problem.offset) if parameter.grad is not None]
     assert float(torch.stack(norms).norm()) == pytest.approx(0.5, rel=1e-4)
+
+
+@pytest.mark.parametrize("rate", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_learning_rate_is_finite_and_positive(rate: float) -> None:
+    with pytest.raises(ConfigError, match="learning rate"):
+        Group([], rate)

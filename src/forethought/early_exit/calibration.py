@@ -16,8 +16,8 @@ from forethought.early_exit.optimisation import Group, Optimisation, Schedule
 from forethought.early_exit.passage import Answers, Passage, Prefix, PrefixReader, readout, run, run_moving
 from forethought.early_exit.stick_breaking import gate_targets
 from forethought.early_exit.trace_batches import TraceBatches
-from forethought.early_exit.traces import Trace
-from forethought.errors import ConfigError, DataError
+from forethought.early_exit.traces import Trace, with_passes
+from forethought.errors import ConfigError
 
 Label = Literal["divergence", "agreement"]
 Reference = Literal["teacher", "student"]
@@ -109,9 +109,7 @@ def calibrate(
         ArtifactError: The checkpoint is damaged, or of another run: other settings, traces, exits or weights of
             `model`, which has to be given as it was when the run began.
     """
-    useful = [trace for trace in traces if len(trace.tokens) > 1]
-    if not useful:
-        raise DataError(f"none of {len(traces)} traces has two tokens: there is no pass to learn from")
+    useful = with_passes(traces)
     stage = _Stage(model, useful, config)
     heads = [*model.heads.gates.parameters(), *model.heads.maps.parameters()]
     groups = [Group(list(model.adapters.parameters()), config.adapter_rate), Group(heads, config.head_rate)]

@@ -13,8 +13,8 @@ from forethought.early_exit.base import Report, silent
 from forethought.early_exit.heads import LinearGate, MLPGate, normalised
 from forethought.early_exit.model import ExitModel
 from forethought.early_exit.passage import Answers, PrefixReader, run
-from forethought.early_exit.traces import Trace
-from forethought.errors import ConfigError, DataError
+from forethought.early_exit.traces import Trace, with_passes
+from forethought.errors import ConfigError
 
 _BATCH = 64
 """Answers read at once."""
@@ -65,9 +65,7 @@ def look(model: ExitModel, traces: Sequence[Trace], report: Report = silent) -> 
     Raises:
         DataError: No trace has two tokens.
     """
-    useful = [trace for trace in traces if len(trace.tokens) > 1]
-    if not useful:
-        raise DataError(f"none of {len(traces)} traces has two tokens: there is no pass to look at")
+    useful = with_passes(traces)
     reader = PrefixReader(model)
     states, agrees = [], []
     for first in range(0, len(useful), _BATCH):

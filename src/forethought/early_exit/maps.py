@@ -10,8 +10,8 @@ from forethought.early_exit.base import Report, silent
 from forethought.early_exit.heads import ExitMap, normalised
 from forethought.early_exit.model import ExitModel
 from forethought.early_exit.passage import Answers, PrefixReader, run
-from forethought.early_exit.traces import Trace
-from forethought.errors import ConfigError, DataError
+from forethought.early_exit.traces import Trace, with_passes
+from forethought.errors import ConfigError
 
 _BATCH = 64
 """Answers read at once."""
@@ -44,9 +44,7 @@ def fit_maps(model: ExitModel, traces: Sequence[Trace], *, ridge: float = 1.0, r
 
 def _states(model: ExitModel, traces: Sequence[Trace], report: Report) -> tuple[torch.Tensor, torch.Tensor]:
     """h_l, (K, passes, width), and h_L, (passes, width), of the unmodified model."""
-    useful = [trace for trace in traces if len(trace.tokens) > 1]
-    if not useful:
-        raise DataError(f"none of {len(traces)} traces has two tokens: there is no pass to learn from")
+    useful = with_passes(traces)
     reader = PrefixReader(model)
     exits, finals = [], []
     for first in range(0, len(useful), _BATCH):

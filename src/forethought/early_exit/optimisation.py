@@ -15,7 +15,7 @@ from torch import nn
 
 from forethought.artifacts import load_artifact, save_artifact
 from forethought.core import content_hash
-from forethought.errors import ArtifactError, DataError
+from forethought.errors import ArtifactError, ConfigError, DataError
 
 KIND = "training"
 
@@ -37,6 +37,10 @@ class Group:
 
     parameters: Sequence[nn.Parameter]
     rate: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.rate < float("inf"):
+            raise ConfigError(f"a learning rate must be finite and > 0, got {self.rate}")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from forethought.artifacts import atomic_write
 from forethought.core import DecodingPolicy, content_hash
 from forethought.early_exit.base import Report, silent
 from forethought.early_exit.task import Task
-from forethought.errors import ArtifactError
+from forethought.errors import ArtifactError, DataError
 from forethought.targets.generation import Generator, Prompt
 
 SLICE = 64
@@ -31,6 +31,18 @@ class Trace:
     question: int
     prompt: Prompt
     tokens: Sequence[int]
+
+
+def with_passes(traces: Sequence[Trace]) -> list[Trace]:
+    """Those that generated tokens passed for: the only token of an answer of one is predicted by the prompt's own pass.
+
+    Raises:
+        DataError: There are none.
+    """
+    found = [trace for trace in traces if len(trace.tokens) > 1]
+    if not found:
+        raise DataError(f"none of {len(traces)} traces has two tokens: there is no pass to learn from")
+    return found
 
 
 def record_traces(task: Task, out: Path, *, samples: int, temperature: float, report: Report = silent) -> list[Trace]:
