@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from frontier import thriftiest
 
 from forethought.artifacts import atomic_write
-from forethought.core import DecodingPolicy
+from forethought.core import DecodingPolicy, content_hash
 from forethought.early_exit import (
     CalibrationConfig,
     ExitConfig,
@@ -75,6 +75,12 @@ class Size:
     continued: CalibrationConfig
     reinforcement: ReinforcementConfig
 
+    @property
+    def name(self) -> str:
+        """Of the folder of these settings: another study never finds its arms."""
+        kept = [asdict(self), EXITS, PRICES, SEQUENCE_PRICE, SHARPNESS, FALLBACK, THRESHOLDS, GAPS, LONGEST]
+        return content_hash(json.dumps(kept, sort_keys=True))[:12]
+
 
 FULL = Size(
     train=20000,
@@ -114,7 +120,7 @@ class Study:
     """
 
     def __init__(self, folder: Path, size: Size, seed: int, report: Callable[[str], None]) -> None:
-        self.folder = folder / f"seed-{seed}"
+        self.folder = folder / size.name / f"seed-{seed}"
         self.size = size
         self.seed = seed
         self.report = report

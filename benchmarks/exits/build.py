@@ -78,6 +78,10 @@ def finish(model: ExitModel, validation: Task, parts: Parts, out: Path) -> None:
     model.load_state({name: tensor.half().float() for name, tensor in model.state().items()})
     bound = RiskBound("success", tolerance=0.05, delta=0.1)
     certified = certify_threshold(model, validation, bound)
+    chosen = chosen_threshold(model, validation)
+    served = (
+        None if certified.threshold is None else max(certified.threshold, chosen)
+    )  # all safer ones are certified too
     report = {
         "stage": "reinforce",
         "calibrate": {**asdict(STAGE_1), "samples": SAMPLES, "temperature": TEMPERATURE},
@@ -85,8 +89,8 @@ def finish(model: ExitModel, validation: Task, parts: Parts, out: Path) -> None:
         "reinforce": asdict(STAGE_2),
         "questions": parts.describe(),
         "policy": asdict(validation.policy),
-        "threshold": certified.threshold,
-        "chosen": chosen_threshold(model, validation),
+        "threshold": served,
+        "chosen": chosen,
         "certificate": certificate(certified),
     }
     model.save(out, report=report, half=True)

@@ -36,17 +36,25 @@ def study_figures(seeds: Sequence[Seed]) -> dict[str, Figure]:
         "oracle_depth": over_seeds([seed["calibrated"]["oracle"] for seed in seeds]),
         "static_depth": over_seeds([static(seed, full(seed) - TOLERATED) for seed in seeds]),
         "accuracy_unmodified": over_seeds([full(seed) for seed in seeds]),
+        "accuracy_adapted_full": over_seeds([seed["calibrated"]["test"]["full"]["accuracy"] for seed in seeds]),
         "accuracy_loss_reinforced": over_seeds(
             [full(seed) - point["accuracy"] for seed, point in zip(seeds, ours, strict=True)]
         ).at_most(TOLERATED),
     }
+    for arm in (arm for arm in seeds[0] if arm.startswith("price")):
+        ratios = [chosen(seed, arm)["depth"] / other["depth"] for seed, other in zip(seeds, continued, strict=True)]
+        figures[f"rl_over_calibrated_{_plain(arm)}"] = over_seeds(ratios)
     for arm in sorted(set(seeds[0]) - {"base"}):
         points = [chosen(seed, arm) for seed in seeds if arm in seed]
-        name = arm.replace(" ", "_").replace(".", "_")
+        name = _plain(arm)
         figures[f"depth_{name}"] = over_seeds([point["depth"] for point in points])
         figures[f"accuracy_{name}"] = over_seeds([point["accuracy"] for point in points])
         figures[f"macs_saved_{name}"] = over_seeds([point["macs_saved"] for point in points])
     return figures
+
+
+def _plain(arm: str) -> str:
+    return arm.replace(" ", "_").replace(".", "_")
 
 
 def full(seed: Seed, part: str = "test") -> float:

@@ -53,8 +53,9 @@ class Committed:
 
     @property
     def rule(self) -> ExitRule:
-        """Leave where the gate exceeds the threshold that was chosen on validation questions."""
-        return Threshold(GateConfidence(self.model), float(self.saved.report["chosen"]))
+        """The rule that is served; where none is certified, the threshold chosen on validation questions."""
+        served = self.saved.threshold
+        return Threshold(GateConfidence(self.model), self.saved.report["chosen"] if served is None else served)
 
     def figures(self) -> dict[str, Figure]:
         """Everything."""
@@ -80,6 +81,7 @@ class Committed:
             "smollm2_agreement": _figure(ours.agreement, n),
             "smollm2_accuracy": _figure(ours.accuracy, n),
             "smollm2_accuracy_loss": _figure(loss, n),
+            "smollm2_accuracy_adapted_full": _figure(found.rules["full depth, adapted"].summary.accuracy, n),
             "smollm2_accuracy_unmodified": _figure(found.rules["unmodified"].summary.accuracy, n),
             "smollm2_mean_depth": _figure(ours.mean_depth, n),
             "smollm2_macs_saved_on_answers": _figure(ours.macs_saved_on_answers, n),
