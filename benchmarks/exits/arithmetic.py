@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from frontier import thriftiest
+from frontier import TOLERANCES, thriftiest
 
 from forethought.artifacts import atomic_write
 from forethought.core import DecodingPolicy, content_hash
@@ -136,14 +137,15 @@ class Study:
         """Every arm's points: all rules on validation questions, the chosen ones and the cuts on test questions."""
         arms = {"base": self._arm("base", self._points_of_base)}
         self.floor = float(arms["base"]["validation"]["full"]["accuracy"])
-        arms["calibrated"] = self._arm("calibrated", self._points_of_calibrated)
-        arms["continued"] = self._arm("continued", lambda: self._swept(self.continued()))
-        for price in PRICES:
-            arms[f"price {price:g}"] = self._arm(f"price-{price:g}", lambda p=price: self._swept(self.reinforced(p)))
+        found = self._arm("calibrated", self._points_of_calibrated)
+        arms["calibrated"] = self._tested("calibrated", self.calibrated, found)
+        makers = {"continued": self.continued}
+        makers |= {f"price {price:g}": partial(self.reinforced, price) for price in PRICES}
         if self.seed in SEQUENCE_SEEDS:
-            arms["sequence"] = self._arm(
-                "sequence", lambda: self._swept(self.reinforced(SEQUENCE_PRICE, credit="sequence"))
-            )
+            makers["sequence"] = partial(self.reinforced, SEQUENCE_PRICE, credit="sequence")
+        for name, make in makers.items():
+            found = self._arm(name, lambda make=make: self._swept(make()))
+            arms[name] = self._tested(name, make, found)
         return arms
 
     def calibrated(self) -> ExitModel:
@@ -193,46 +195,66 @@ class Study:
         return model
 
     def _arm(self, name: str, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        file = self.folder / f"{name}.json"
+        file = self._file(name)
         if not file.is_file():
-            found = compute()
-            with atomic_write(file) as new:
-                new.write_text(json.dumps(found))
+            self._keep(name, compute())
             self.report(f"seed {self.seed} {name}: done")
         kept: dict[str, Any] = json.loads(file.read_text())
         return kept
 
+    def _tested(self, name: str, make: Callable[[], ExitModel], found: dict[str, Any]) -> dict[str, Any]:
+        """The arm with the rules that are chosen at any tolerance on test questions."""
+        validation = found["validation"]
+        chosen = {
+            thriftiest(validation, self.floor, kind, tolerated) for kind in ("gate", "gap") for tolerated in TOLERANCES
+        }
+        if missing := sorted({"full", *chosen} - set(found["test"])):
+            model = make()
+            rules = {**_gates(model), **_others(model)}
+            found["test"] |= _points(model, {rule: rules[rule] for rule in missing}, self.test)
+            self._keep(name, found)
+        return found
+
+    def _file(self, name: str) -> Path:
+        return self.folder / f"{name.replace(' ', '-')}.json"
+
+    def _keep(self, name: str, found: dict[str, Any]) -> None:
+        with atomic_write(self._file(name)) as new:
+            new.write_text(json.dumps(found))
+
     def _points_of_base(self) -> dict[str, Any]:
         model = unadapted(self._new())
-        cuts = {f"static {layer}": StaticCut(layer) for layer in model.config.layers}
-        gaps = {f"gap {gap:g}": Threshold(SoftmaxGap(model), gap) for gap in GAPS}
-        rules = {"full": Never(), **cuts, **gaps}
-        return {
-            "validation": _points(model, rules, self.validation),
-            "test": _points(model, {"full": Never()}, self.test),
-        }
+        full = {"full": Never()}
+        validation = _points(model, {**full, **_others(model)}, self.validation)
+        return {"validation": validation, "test": _points(model, full, self.test)}
 
     def _points_of_calibrated(self) -> dict[str, Any]:
         model = self.calibrated()
-        cuts: dict[str, ExitRule] = {f"static {layer}": StaticCut(layer) for layer in model.config.layers}
-        gaps = {f"gap {gap:g}": Threshold(SoftmaxGap(model), gap) for gap in GAPS}
-        found = self._swept(model, {**cuts, **gaps})
-        found["test"] |= _points(model, cuts, self.test)
+        others = _others(model)
+        cuts = {name: rule for name, rule in others.items() if name.startswith("static")}
         own = free_run(unadapted(model), Never(), self.test, batch_size=BATCH)
         keys = [self.test.key(i, 0) for i in range(len(own.answers))]
         readouts = teacher_force(model, {}, own.traces, keys).readouts
-        return {**found, "oracle": first_agreeing(readouts, "teacher").mean_depth}
-
-    def _swept(self, model: ExitModel, others: Mapping[str, ExitRule] | None = None) -> dict[str, Any]:
-        gate = GateConfidence(model)
-        gates: dict[str, ExitRule] = {f"gate {threshold:g}": Threshold(gate, threshold) for threshold in THRESHOLDS}
-        rules = {"full": Never(), **gates, **(others or {})}
-        validation = _points(model, rules, self.validation)
-        chosen = {"full", thriftiest(validation, self.floor), thriftiest(validation, self.floor, "gap")}
         return {
-            "validation": validation,
-            "test": _points(model, {name: rules[name] for name in sorted(chosen)}, self.test),
+            "validation": _points(model, {**_gates(model), **others}, self.validation),
+            "test": _points(model, cuts, self.test),
+            "oracle": first_agreeing(readouts, "teacher").mean_depth,
         }
+
+    def _swept(self, model: ExitModel) -> dict[str, Any]:
+        return {"validation": _points(model, _gates(model), self.validation), "test": {}}
+
+
+def _gates(model: ExitModel) -> dict[str, ExitRule]:
+    """Full depth and the gates' thresholds."""
+    gate = GateConfidence(model)
+    return {"full": Never(), **{f"gate {threshold:g}": Threshold(gate, threshold) for threshold in THRESHOLDS}}
+
+
+def _others(model: ExitModel) -> dict[str, ExitRule]:
+    """Static cuts and CALM's softmax gap."""
+    cuts = {f"static {layer}": StaticCut(layer) for layer in model.config.layers}
+    return {**cuts, **{f"gap {gap:g}": Threshold(SoftmaxGap(model), gap) for gap in GAPS}}
 
 
 def _points(model: ExitModel, rules: Mapping[str, ExitRule], task: Task) -> dict[str, Point]:

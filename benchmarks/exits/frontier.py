@@ -14,6 +14,8 @@ from forethought.early_exit import headroom_share, static_depth
 
 TOLERATED = 0.005
 """Accuracy that may be lost: half a point."""
+TOLERANCES = (TOLERATED, 0.02)
+"""Also shown: what two points buy."""
 LAYERS = 6
 
 Points = Mapping[str, Mapping[str, float]]
@@ -22,35 +24,48 @@ Seed = Mapping[str, Any]
 
 
 def study_figures(seeds: Sequence[Seed]) -> dict[str, Figure]:
-    """Headline figures and each arm's chosen setting on test questions; intervals are over seeds."""
-    ours = [chosen(seed, best_price(seed)) for seed in seeds]
-    continued = [chosen(seed, "continued") for seed in seeds]
+    """Headline figures at half a point, the same at two points, and each arm on test questions; over seeds."""
+    headline = tolerance_figures(seeds, TOLERATED)
+    losses = [full(seed) - chosen(seed, best_price(seed))["accuracy"] for seed in seeds]
     figures = {
-        "headroom_share": over_seeds([share(seed, best_price(seed)) for seed in seeds]).at_least(0.5),
-        "rl_over_calibrated": over_seeds(
-            [one["depth"] / other["depth"] for one, other in zip(ours, continued, strict=True)]
-        ).surely_below(1),
-        "headroom_share_calibrated": over_seeds([share(seed, "calibrated") for seed in seeds]),
-        "headroom_share_continued": over_seeds([share(seed, "continued") for seed in seeds]),
-        "headroom_share_softmax_gap": over_seeds([share(seed, "calibrated", "gap") for seed in seeds]),
+        "headroom_share": headline.pop("headroom_share").at_least(0.5),
+        "rl_over_calibrated": headline.pop("rl_over_calibrated").surely_below(1),
+        "accuracy_loss_reinforced": over_seeds(losses).at_most(TOLERATED),
+        **headline,
+        **{f"{name}_2_points": figure for name, figure in tolerance_figures(seeds, TOLERANCES[1]).items()},
         "oracle_depth": over_seeds([seed["calibrated"]["oracle"] for seed in seeds]),
         "static_depth": over_seeds([static(seed, full(seed) - TOLERATED) for seed in seeds]),
         "accuracy_unmodified": over_seeds([full(seed) for seed in seeds]),
         "accuracy_adapted_full": over_seeds([seed["calibrated"]["test"]["full"]["accuracy"] for seed in seeds]),
-        "accuracy_loss_reinforced": over_seeds(
-            [full(seed) - point["accuracy"] for seed, point in zip(seeds, ours, strict=True)]
-        ).at_most(TOLERATED),
     }
-    for arm in (arm for arm in seeds[0] if arm.startswith("price")):
-        ratios = [chosen(seed, arm)["depth"] / other["depth"] for seed, other in zip(seeds, continued, strict=True)]
-        figures[f"rl_over_calibrated_{_plain(arm)}"] = over_seeds(ratios)
-    for arm in sorted(set(seeds[0]) - {"base"}):
-        points = [chosen(seed, arm) for seed in seeds if arm in seed]
-        name = _plain(arm)
-        figures[f"depth_{name}"] = over_seeds([point["depth"] for point in points])
-        figures[f"accuracy_{name}"] = over_seeds([point["accuracy"] for point in points])
-        figures[f"macs_saved_{name}"] = over_seeds([point["macs_saved"] for point in points])
     return figures
+
+
+def tolerance_figures(seeds: Sequence[Seed], tolerated: float) -> dict[str, Figure]:
+    """Shares of the headroom, stage 2 over stage 1 continued, and every arm, at what may be lost on validation."""
+    ours = [chosen(seed, best_price(seed, tolerated), "gate", tolerated) for seed in seeds]
+    continued = [chosen(seed, "continued", "gate", tolerated) for seed in seeds]
+    figures = {
+        "headroom_share": over_seeds([share(seed, best_price(seed, tolerated), "gate", tolerated) for seed in seeds]),
+        "rl_over_calibrated": over_seeds(_ratios(ours, continued)),
+        "headroom_share_calibrated": over_seeds([share(seed, "calibrated", "gate", tolerated) for seed in seeds]),
+        "headroom_share_continued": over_seeds([share(seed, "continued", "gate", tolerated) for seed in seeds]),
+        "headroom_share_softmax_gap": over_seeds([share(seed, "calibrated", "gap", tolerated) for seed in seeds]),
+    }
+    for arm in sorted(set(seeds[0]) - {"base"}):
+        points = [chosen(seed, arm, "gate", tolerated) for seed in seeds if arm in seed]
+        if arm.startswith("price"):
+            figures[f"rl_over_calibrated_{_plain(arm)}"] = over_seeds(_ratios(points, continued))
+        for name in ("depth", "accuracy", "macs_saved"):
+            figures[f"{name}_{_plain(arm)}"] = over_seeds([point[name] for point in points])
+    gaps = [chosen(seed, "calibrated", "gap", tolerated) for seed in seeds]
+    for name in ("depth", "accuracy", "macs_saved"):
+        figures[f"{name}_softmax_gap"] = over_seeds([point[name] for point in gaps])
+    return figures
+
+
+def _ratios(ours: Sequence[Mapping[str, float]], others: Sequence[Mapping[str, float]]) -> list[float]:
+    return [one["depth"] / other["depth"] for one, other in zip(ours, others, strict=True)]
 
 
 def _plain(arm: str) -> str:
@@ -62,28 +77,28 @@ def full(seed: Seed, part: str = "test") -> float:
     return float(seed["base"][part]["full"]["accuracy"])
 
 
-def setting(seed: Seed, arm: str, kind: str = "gate") -> str:
+def setting(seed: Seed, arm: str, kind: str = "gate", tolerated: float = TOLERATED) -> str:
     """The rule of an arm that is chosen on validation questions."""
-    return thriftiest(seed[arm]["validation"], full(seed, "validation"), kind)
+    return thriftiest(seed[arm]["validation"], full(seed, "validation"), kind, tolerated)
 
 
-def thriftiest(points: Points, unmodified: float, kind: str = "gate") -> str:
-    """The rule with the fewest layers of those that lose at most half a point; `full` where none does."""
+def thriftiest(points: Points, unmodified: float, kind: str = "gate", tolerated: float = TOLERATED) -> str:
+    """The rule with the fewest layers of those that lose no more than is tolerated; `full` where none does."""
     rules = [name for name in points if name.startswith(kind)]
-    kept = [name for name in rules if points[name]["accuracy"] >= unmodified - TOLERATED]
+    kept = [name for name in rules if points[name]["accuracy"] >= unmodified - tolerated]
     return min(kept, key=lambda name: points[name]["depth"]) if kept else "full"
 
 
-def chosen(seed: Seed, arm: str, kind: str = "gate") -> Mapping[str, float]:
+def chosen(seed: Seed, arm: str, kind: str = "gate", tolerated: float = TOLERATED) -> Mapping[str, float]:
     """What the chosen rule does on test questions."""
-    point: Mapping[str, float] = seed[arm]["test"][setting(seed, arm, kind)]
+    point: Mapping[str, float] = seed[arm]["test"][setting(seed, arm, kind, tolerated)]
     return point
 
 
-def best_price(seed: Seed) -> str:
+def best_price(seed: Seed, tolerated: float = TOLERATED) -> str:
     """The price of stage 2 with the fewest layers on validation questions."""
     arms = [arm for arm in seed if arm.startswith("price")]
-    return min(arms, key=lambda arm: seed[arm]["validation"][setting(seed, arm)]["depth"])
+    return min(arms, key=lambda arm: seed[arm]["validation"][setting(seed, arm, "gate", tolerated)]["depth"])
 
 
 def static(seed: Seed, accuracy: float) -> float:
@@ -95,9 +110,9 @@ def static(seed: Seed, accuracy: float) -> float:
     return LAYERS if np.isnan(found) else found
 
 
-def share(seed: Seed, arm: str, kind: str = "gate") -> float:
+def share(seed: Seed, arm: str, kind: str = "gate", tolerated: float = TOLERATED) -> float:
     """Of the headroom between static cuts at the same accuracy and the first agreeing layer."""
-    point = chosen(seed, arm, kind)
+    point = chosen(seed, arm, kind, tolerated)
     return headroom_share(static(seed, point["accuracy"]), point["depth"], seed["calibrated"]["oracle"])
 
 
