@@ -16,7 +16,7 @@ from tokenizers.pre_tokenizers import ByteLevel
 from forethought.core import DecodingPolicy
 from forethought.early_exit.decoder import ExitDecoder
 from forethought.early_exit.model import ExitConfig, ExitModel
-from forethought.models import LanguageModel
+from forethought.models import LanguageModel, load
 from forethought.targets.generation import Prompt
 from forethought.targets.sampling import sample_key, uniform
 
@@ -167,3 +167,14 @@ def keys() -> list[bytes]:
 @pytest.fixture
 def greedy() -> DecodingPolicy:
     return DecodingPolicy(max_tokens=12)
+
+
+@pytest.fixture(scope="session")
+def arithmetic_exits() -> ExitModel:
+    """Untrained heads and adapters, far enough from neutral that every exit is taken."""
+    model = ExitModel(load("arithmetic-small"), ExitConfig((1, 2, 4), map_rank=2))
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
+    return model

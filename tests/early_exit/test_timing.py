@@ -9,12 +9,11 @@ from forethought.early_exit.base import ExitRule
 from forethought.early_exit.confidences import GateConfidence, SoftmaxGap
 from forethought.early_exit.decoder import ExitDecoder
 from forethought.early_exit.free_running import free_run, unadapted
-from forethought.early_exit.model import ExitConfig, ExitModel
+from forethought.early_exit.model import ExitModel
 from forethought.early_exit.rules import Never, Sampled, StaticCut, Threshold
 from forethought.early_exit.task import Task
 from forethought.early_exit.timing import Timing, implied_saving, time_rules
 from forethought.errors import ConfigError, DataError
-from forethought.models import load
 from forethought.questions import arithmetic_questions
 from forethought.targets.generation import Prompt
 
@@ -22,14 +21,8 @@ torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="module")
-def model() -> ExitModel:
-    """Untrained heads and adapters, far enough from neutral that every exit is taken."""
-    model = ExitModel(load("arithmetic-small"), ExitConfig((1, 2, 4), map_rank=2))
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
-    return model
+def model(arithmetic_exits: ExitModel) -> ExitModel:
+    return arithmetic_exits
 
 
 @pytest.fixture(scope="module")
