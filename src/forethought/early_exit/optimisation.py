@@ -101,7 +101,7 @@ class Optimisation:
         return [parameter for group in self.groups for parameter in group.parameters]
 
     def run(self, loss: Callable[[int], tuple[torch.Tensor, dict[str, float]]]) -> Iterator[dict[str, float]]:
-        """Take every step that is left, yielding what each reported.
+        """Take every step that is left, yielding what each reported; of a run that had ended, its last step's again.
 
         Args:
             loss: Step -> loss and figures to remember.
@@ -110,7 +110,10 @@ class Optimisation:
             ArtifactError: The checkpoint is of another run, or damaged, or the folder holds something else.
             DataError: Too many losses were not finite.
         """
-        for step in range(self._resume(), self.schedule.steps):
+        first = self._resume()
+        if first == self.schedule.steps:
+            yield self.history[-1]
+        for step in range(first, self.schedule.steps):
             self._adam.zero_grad(set_to_none=True)
             value, figures = loss(step)
             self._step(step, value)
