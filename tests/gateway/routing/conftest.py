@@ -51,11 +51,9 @@ def encoder(make_encoder) -> Any:
             self.texts: list[str] = []
             self.open = threading.Event()
             self.open.set()
-            self.entered = threading.Event()
             self.broken: Exception | None = None
 
         def encode(self, questions, *, layers, readouts):
-            self.entered.set()
             self.open.wait(10)
             if self.broken is not None:
                 raise self.broken
