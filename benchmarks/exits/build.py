@@ -77,7 +77,7 @@ def build(out: Path) -> None:
 def finish(model: ExitModel, validation: Task, parts: Parts, out: Path) -> None:
     """Choose and certify a threshold on the validation part for what is stored, and store it."""
     model.load_state({name: tensor.half().float() for name, tensor in model.state().items()})
-    bound = RiskBound("success", tolerance=0.05, delta=0.1)
+    bound = RiskBound("success", tolerance=0.02, delta=0.1)
     certified = certify_threshold(model, validation, bound, thresholds=THRESHOLDS)
     chosen = chosen_threshold(model, validation)
     served = (

@@ -7,6 +7,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from forethought.artifacts import atomic_write
 from forethought.bench import Figure
 from forethought.cli.exit_questions import Parts
@@ -14,23 +17,40 @@ from forethought.core import DecodingPolicy
 from forethought.data import exits
 from forethought.early_exit import (
     Drafting,
-    Evaluation,
     ExitDecoder,
     ExitModel,
     ExitRule,
+    FreeRun,
     GateConfidence,
+    Meter,
     Never,
     SavedExits,
     SpeculativeDecoder,
     Task,
     Threshold,
+    answer_cost,
     evaluate,
+    free_run,
     time_rules,
     unadapted,
 )
-from forethought.metrics import Interval
+from forethought.early_exit.evaluation import ADAPTED
+from forethought.metrics import Interval, paired_bootstrap
 from forethought.models import load
+from forethought.outcomes import components
 
+MEANS = (
+    "macs_saved",
+    "accuracy",
+    "accuracy_unmodified",
+    "accuracy_loss",
+    "mean_depth",
+    "macs_saved_on_answers",
+    "macs_saved_with_prompts",
+    "exact_match",
+)
+EVERY = 4
+"""One question in so many is also read along the unmodified model's answer."""
 SPECULATED = 200
 """Prompts of the check that speculative decoding changes no token."""
 
@@ -71,24 +91,39 @@ class Committed:
         return {name: Figure(**figure) for name, figure in json.loads(kept.read_text()).items()}
 
     def _quality(self) -> dict[str, Figure]:
-        found = evaluate(self.model, self.task, {"exits": self.rule})
-        ours = found.rules["exits"].summary
-        n = len(found.questions)
-        loss = ours.accuracy_loss
+        task, model = self.task, self.model
+        runs = [free_run(unadapted(model), Never(), task), free_run(model, self.rule, task)]
+        success = [[task.success(i, answer.tokens) for i, answer in enumerate(run.answers)] for run in runs]
+        costs = [_costs(model, rule, run) for rule, run in zip((Never(), self.rule), runs, strict=True)]
+        exact = [one.tokens == other.tokens for one, other in zip(runs[0].answers, runs[1].answers, strict=True)]
+        prompts = [_prompt_macs(model, len(prompt.ids)) for prompt in runs[0].prompts]
+        tables = np.array([*success, *costs[0].T, *costs[1].T, exact, prompts], dtype=float)
+        n = len(task.questions)
+        found = paired_bootstrap(
+            lambda rows: _means(tables[:, rows]), n, clusters=components(task.questions), draws=2000, seed=0
+        )
+        assert isinstance(found, list), "the statistic is an array"
+        named = dict(zip(MEANS, (_figure(interval, n) for interval in found), strict=True))
+        loss = named["accuracy_loss"]
         return {
-            "smollm2_macs_saved": _figure(ours.macs_saved, n).at_least(0.10),
-            "smollm2_accuracy_loss_high": Figure(loss.high, loss.low, loss.high, n).at_most(0.02),
+            "smollm2_macs_saved": named.pop("macs_saved").at_least(0.10),
+            "smollm2_accuracy_loss_high": Figure(loss.high or 0.0, loss.low, loss.high, n).at_most(0.02),
+            **{f"smollm2_{name}": figure for name, figure in named.items()},
+            **self._along(task.part(range(0, n, EVERY))),
+        }
+
+    def _along(self, task: Task) -> dict[str, Figure]:
+        """Figures along the unmodified model's own answers, which need every exit's readout: on fewer questions."""
+        found = evaluate(self.model, task, {"exits": self.rule})
+        n = len(found.questions)
+        ours = found.rules["exits"].summary
+        agreement = {f"agreement_layer_{layer}": _figure(value, n) for layer, value in found.agreement_by_exit.items()}
+        return {
             "smollm2_agreement": _figure(ours.agreement, n),
-            "smollm2_accuracy": _figure(ours.accuracy, n),
-            "smollm2_accuracy_loss": _figure(loss, n),
-            "smollm2_accuracy_adapted_full": _figure(found.rules["full depth, adapted"].summary.accuracy, n),
-            "smollm2_accuracy_unmodified": _figure(found.rules["unmodified"].summary.accuracy, n),
-            "smollm2_mean_depth": _figure(ours.mean_depth, n),
-            "smollm2_macs_saved_on_answers": _figure(ours.macs_saved_on_answers, n),
-            "smollm2_macs_saved_with_prompts": _figure(ours.macs_saved_with_prompts, n),
-            "smollm2_exact_match": _figure(ours.exact_match, n),
             "smollm2_divergence": _figure(ours.divergence, n),
-            **_by_exit(found, n),
+            "smollm2_accuracy_loss_adapted_full": _figure(found.rules[ADAPTED].summary.accuracy_loss, n),
+            **agreement,
+            "smollm2_oracle_depth": Figure(found.oracle.mean_depth, n=len(found.oracle.depths)),
         }
 
     def time(self) -> dict[str, Figure]:
@@ -125,10 +160,27 @@ class Committed:
         }
 
 
-def _by_exit(found: Evaluation, n: int) -> dict[str, Figure]:
-    oracle = found.oracle
-    agreement = {f"agreement_layer_{layer}": _figure(value, n) for layer, value in found.agreement_by_exit.items()}
-    return {**agreement, "oracle_depth": Figure(oracle.mean_depth, n=len(oracle.depths))}
+def _costs(model: ExitModel, rule: ExitRule, run: FreeRun) -> NDArray[np.float64]:
+    """Passes, layers, MACs and MACs at full depth of every answer, (n, 4)."""
+    pairs = zip(run.prompts, run.answers, strict=True)
+    return np.array([answer_cost(model, rule, len(prompt.ids), answer.depths) for prompt, answer in pairs], dtype=float)
+
+
+def _prompt_macs(model: ExitModel, length: int) -> int:
+    meter = Meter()
+    meter.prompt(model.teacher, length)
+    return meter.prompt_macs
+
+
+def _means(tables: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Values of `MEANS` for some questions, from their sums."""
+    whole, ours, _, _, spent, _, passes, layers, macs, full_macs, exact, prompts = tables.sum(axis=1)
+    n = tables.shape[1]
+    saved = full_macs - macs
+    return np.array([
+        saved / full_macs, ours / n, whole / n, (whole - ours) / n, layers / passes,
+        1 - macs / spent, saved / (full_macs + prompts), exact / n,
+    ])  # fmt: skip
 
 
 def _figure(found: Interval | Any, n: int) -> Figure:

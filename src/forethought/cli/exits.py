@@ -352,6 +352,9 @@ def generate(
     found = write(task, decoder, DepthWriter(None if json else console, colours))
     record = {"question": question, "layers": with_exits.n_layers, **found.plain()}
     said = summary(found, with_exits.n_layers) if answer.speculate is None else speculative_summary(found)
+    if (used := getattr(getattr(decoder, "rule", None), "threshold", None)) is not None:
+        record["threshold"] = used
+        said += f", threshold {used:g}"
     if answer.compare:
         whole = write(task, ExitDecoder(unadapted(with_exits), Never(), policy), DepthWriter(None, colours))
         same = whole.tokens == found.tokens
