@@ -332,7 +332,7 @@ def generate(
     from forethought.core import DecodingPolicy, Question
     from forethought.early_exit.decoder import ExitDecoder
     from forethought.early_exit.free_running import unadapted
-    from forethought.early_exit.rules import Never, check_threshold
+    from forethought.early_exit.rules import Never, Threshold, check_threshold
     from forethought.early_exit.task import Task
 
     torch.set_num_threads(1)  # passes of one token are so short that a second thread makes them slower
@@ -352,9 +352,9 @@ def generate(
     found = write(task, decoder, DepthWriter(None if json else console, colours))
     record = {"question": question, "layers": with_exits.n_layers, **found.plain()}
     said = summary(found, with_exits.n_layers) if answer.speculate is None else speculative_summary(found)
-    if (used := getattr(getattr(decoder, "rule", None), "threshold", None)) is not None:
-        record["threshold"] = used
-        said += f", threshold {used:g}"
+    if isinstance(decoder, ExitDecoder) and isinstance(decoder.rule, Threshold):
+        record["threshold"] = decoder.rule.threshold
+        said += f", threshold {decoder.rule.threshold:g}"
     if answer.compare:
         whole = write(task, ExitDecoder(unadapted(with_exits), Never(), policy), DepthWriter(None, colours))
         same = whole.tokens == found.tokens

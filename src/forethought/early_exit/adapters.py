@@ -65,8 +65,6 @@ class Adapters:
 
     Attributes:
         model: The view: its own modules, the original's tensors. The original stays as it was.
-        rank: r.
-        alpha: Scale times r.
 
     Args:
         model: The original.
@@ -77,8 +75,6 @@ class Adapters:
     """
 
     def __init__(self, model: Any, *, rank: int, alpha: float, adapted: Adapted = "attention", seed: int = 0) -> None:
-        self.rank = rank
-        self.alpha = alpha
         self.model = shared_copy(model)
         generator = torch.Generator().manual_seed(seed)
         self._maps: dict[str, AdaptedLinear] = {}
