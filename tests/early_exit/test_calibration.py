@@ -19,13 +19,12 @@ from forethought.early_exit.calibration import (
     reverse_kl,
 )
 from forethought.early_exit.model import ExitConfig, ExitModel
-from forethought.early_exit.optimisation import Schedule
 from forethought.early_exit.passage import Answers, Passage, PrefixReader, run, run_moving
 from forethought.early_exit.stick_breaking import exit_probabilities, gate_targets
 from forethought.early_exit.task import Task
 from forethought.early_exit.traces import Trace, record_traces
 from forethought.errors import ArtifactError, ConfigError, DataError
-from forethought.models import LanguageModel, load
+from forethought.models import LanguageModel, Schedule, load
 from forethought.questions import arithmetic_questions
 from forethought.targets.generation import Prompt
 

@@ -19,13 +19,12 @@ from forethought.early_exit.calibration import forward_kl
 from forethought.early_exit.confidences import GateConfidence
 from forethought.early_exit.decoder import ExitDecoder
 from forethought.early_exit.model import ExitConfig, ExitModel
-from forethought.early_exit.optimisation import Schedule
 from forethought.early_exit.passage import Answers, readout, run
-from forethought.early_exit.reinforcement import ReinforcementConfig, depth_table, reinforce
+from forethought.early_exit.reinforcement import ReinforcementConfig, depth_table, reinforce, summed_logprob
 from forethought.early_exit.rules import Sampled
 from forethought.early_exit.task import Task
 from forethought.errors import ArtifactError, ConfigError
-from forethought.models import LanguageModel, load
+from forethought.models import LanguageModel, Schedule, load
 from forethought.questions import arithmetic_questions
 from forethought.targets.generation import Prompt
 
@@ -209,7 +208,11 @@ def test_advantages_by_credit(short: LanguageModel, exits: Callable[..., ExitMod
     assert 0 < rolled.success.mean() < 1
     passes = rolled.answers.passes
     divergence = torch.rand(passes.shape, generator=torch.Generator().manual_seed(0)) * passes
-    for_tokens, for_exits = stage._advantages(rolled, divergence)
+    with torch.no_grad():
+        prefix = stage.reader.read(rolled.answers)
+        full = model.teacher.logits(run(model.teacher, prefix, rolled.answers, ()).final)
+    unmodified = summed_logprob(prefix, rolled.answers, torch.log_softmax(full[passes], dim=-1))
+    for_tokens, for_exits = stage._advantages(rolled, divergence, unmodified)
     alone = leave_one_out(rolled.success.view(3, 6)).flatten()
     assert torch.equal(for_tokens, alone[:, None].expand_as(passes))
     cost = 0.2 * divergence + 0.7 * rolled.depths / 4
@@ -221,17 +224,15 @@ def test_advantages_by_credit(short: LanguageModel, exits: Callable[..., ExitMod
         assert torch.allclose(for_exits[rows][taken], wanted, atol=1e-6)
 
     stage = reinforcement._Stage(model, task, replace(config, credit="sequence"))
-    with torch.no_grad():
-        prefix = stage.reader.read(rolled.answers)
-        full = model.teacher.logits(run(model.teacher, prefix, rolled.answers, ()).final)
     reward = []
     for row, success in enumerate(rolled.success.tolist()):
         n = int(rolled.answers.real[row].sum())
         logits = torch.cat([prefix.logits[row][None], full[row, : n - 1]])
-        unmodified = torch.log_softmax(logits, dim=-1).gather(1, rolled.answers.tokens[row, :n, None]).sum()
+        alone = torch.log_softmax(logits, dim=-1).gather(1, rolled.answers.tokens[row, :n, None]).sum()
+        assert unmodified[row].item() == pytest.approx(alone.item(), abs=1e-4)
         depth = rolled.depths[row, : n - 1].float().mean().item() / 4 if n > 1 else 0.0
-        reward.append(success - 0.2 * (rolled.logprob[row] - unmodified).item() / n - 0.7 * depth)
-    shared, same = stage._advantages(rolled, divergence)
+        reward.append(success - 0.2 * (rolled.logprob[row] - alone).item() / n - 0.7 * depth)
+    shared, same = stage._advantages(rolled, divergence, unmodified)
     wanted = group_normalised(torch.tensor(reward).view(3, 6)).flatten()
     assert torch.allclose(shared, wanted[:, None].expand_as(shared), atol=1e-3)
     assert torch.equal(shared, same)
@@ -259,7 +260,7 @@ def test_a_batch_of_answers_is_the_mean_of_its_answers_alone(
             logprob=rolled.logprob[rows],
         )  # fmt: skip
         stage._roll = lambda step: part  # type: ignore[method-assign]
-        stage._advantages = lambda rolled, divergence: (worth[rows, :1], worth[rows, 1:])  # type: ignore[method-assign]
+        stage._advantages = lambda rolled, divergence, full: (worth[rows, :1], worth[rows, 1:])  # type: ignore[method-assign]
         return stage.loss(0)[0]
 
     together = loss(list(range(9)))
@@ -287,7 +288,7 @@ def test_the_gradient_is_that_of_the_distribution_that_tokens_were_drawn_from(
 ) -> None:
     stage = reinforcement._Stage(exits(base), tiny_task(base), replace(CONFIG, temperature=2.0))
     rolled = stage._roll(0)
-    stage._advantages = lambda rolled, divergence: (torch.ones(6, 1), torch.zeros(6, 1))  # type: ignore[method-assign]
+    stage._advantages = lambda rolled, divergence, full: (torch.ones(6, 1), torch.zeros(6, 1))  # type: ignore[method-assign]
     _, logits, _ = recomputed(stage, rolled)
     drawn = torch.log_softmax(logits / 2, dim=-1).gather(-1, rolled.answers.predicted[..., None])[..., 0]
     assert stage.loss(0)[0].item() == pytest.approx(-drawn.mean().item(), rel=1e-4)
@@ -338,7 +339,8 @@ def test_a_price_weighs_by_the_pass_for_token_and_by_the_answer_for_sequence(
     nothing = torch.zeros(rolled.answers.passes.shape)
     whole, none = rolled.depths.clone(), rolled.depths.clone()
     whole[row, 0], none[row, 0] = 4, 0
-    costly, free = (stage._advantages(replace(rolled, depths=depths), nothing)[1] for depths in (whole, none))
+    full = torch.zeros(6)  # which `token` does not read
+    costly, free = (stage._advantages(replace(rolled, depths=depths), nothing, full)[1] for depths in (whole, none))
     count = int(rolled.answers.passes.sum())
     assert (free - costly)[row, 0].item() == pytest.approx(0.7 * (1 - 1 / count), abs=1e-5)  # not divided by `passes`
 

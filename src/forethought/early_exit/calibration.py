@@ -12,12 +12,12 @@ from torch.nn import functional
 
 from forethought.core import content_hash
 from forethought.early_exit.model import ExitModel
-from forethought.early_exit.optimisation import Group, Optimisation, Schedule
 from forethought.early_exit.passage import Answers, Passage, Prefix, PrefixReader, readout, run, run_moving
 from forethought.early_exit.stick_breaking import gate_targets
 from forethought.early_exit.trace_batches import TraceBatches
 from forethought.early_exit.traces import Trace, with_passes
 from forethought.errors import ConfigError
+from forethought.models import Group, Optimisation, Schedule
 
 Label = Literal["divergence", "agreement"]
 Reference = Literal["teacher", "student"]

@@ -16,12 +16,12 @@ from forethought.early_exit.calibration import forward_kl
 from forethought.early_exit.confidences import GateConfidence
 from forethought.early_exit.decoder import ExitDecoder
 from forethought.early_exit.model import ExitModel, exit_index
-from forethought.early_exit.optimisation import Group, Optimisation, Schedule
-from forethought.early_exit.passage import Answers, Passage, PrefixReader, readout, run
+from forethought.early_exit.passage import Answers, Passage, Prefix, PrefixReader, readout, run
 from forethought.early_exit.rules import Sampled
 from forethought.early_exit.stick_breaking import exit_log_probabilities
 from forethought.early_exit.task import Task
 from forethought.errors import ConfigError
+from forethought.models import Group, Optimisation, Schedule
 from forethought.targets.generation import Prompt
 
 Credit = Literal["token", "sequence"]
@@ -158,7 +158,8 @@ class _Stage:
         drawn = torch.log_softmax(logits / config.temperature, dim=-1)  # what the tokens were drawn from
         tokens = _scatter(drawn.gather(1, written)[:, 0], taken)
         exits = self._exits(passage, rolled.depths)
-        for_tokens, for_exits = self._advantages(rolled, divergence.detach())
+        full_logprob = summed_logprob(prefix, answers, wanted)
+        for_tokens, for_exits = self._advantages(rolled, divergence.detach(), full_logprob)
         share = taken / taken.sum(dim=1, keepdim=True).clamp_min(1)
         gain = ((for_tokens * tokens + for_exits * exits) * share).sum(dim=1).mean()
         anchor = (divergence * share).sum(dim=1).mean()
@@ -198,8 +199,16 @@ class _Stage:
         table = exit_log_probabilities(torch.stack(logits, dim=-1))
         return table.gather(-1, chosen[..., None])[..., 0]
 
-    def _advantages(self, rolled: _Rollouts, divergence: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Of tokens and of exits, each broadcastable to (rows, passes)."""
+    def _advantages(
+        self, rolled: _Rollouts, divergence: torch.Tensor, full_logprob: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Of tokens and of exits, each broadcastable to (rows, passes).
+
+        Args:
+            rolled: Answers.
+            divergence: Of each pass, (rows, passes).
+            full_logprob: Of the sampled tokens under the unmodified model, summed, (rows,).
+        """
         config, taken = self.config, rolled.answers.passes
         depth = rolled.depths / self.model.n_layers
         size = (len(rolled.success) // config.group, config.group)
@@ -208,24 +217,11 @@ class _Stage:
             own = token_costs(config.beta * divergence + config.price * depth, taken, config.group)
             return task.expand_as(depth), task - own
         count = taken.sum(dim=1).clamp_min(1)
-        drift = (rolled.logprob - self._teacher_logprob(rolled)) / rolled.answers.real.sum(dim=1)
+        drift = (rolled.logprob - full_logprob) / rolled.answers.real.sum(dim=1)
         mean_depth = torch.where(taken, depth, 0.0).sum(dim=1) / count
         reward = rolled.success - config.beta * drift - config.price * mean_depth
         shared = group_normalised(reward.view(size)).flatten()[:, None].expand_as(depth)
         return shared, shared
-
-    @torch.no_grad()
-    def _teacher_logprob(self, rolled: _Rollouts) -> torch.Tensor:
-        """Of the sampled tokens under the unmodified model, summed, (rows,)."""
-        answers, model = rolled.answers, self.model
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.config.reduced):  # as the reader keeps the prefix
-            prefix = self.reader.read(answers)
-            full = run(model.teacher, prefix, answers, ()).final[answers.passes]
-            logits = model.teacher.logits(full)
-        first = torch.log_softmax(prefix.logits, dim=-1).gather(1, answers.tokens[:, :1])[:, 0]
-        written = answers.predicted[answers.passes][:, None]
-        rest = torch.log_softmax(logits, dim=-1).gather(1, written)[:, 0]
-        return first + _scatter(rest, answers.passes).sum(dim=1)
 
     def _figures(self, rolled: _Rollouts, divergence: float) -> dict[str, float]:
         taken = rolled.answers.passes
@@ -239,6 +235,19 @@ class _Stage:
             "divergence": divergence,
             "length": float(rolled.answers.real.sum(dim=1).float().mean()),
         }
+
+
+def summed_logprob(prefix: Prefix, answers: Answers, log_probabilities: torch.Tensor) -> torch.Tensor:
+    """Log-probability of whole answers, the token that the prompt predicts included, (rows,).
+
+    Args:
+        prefix: Prompts, as they were read.
+        answers: What was answered.
+        log_probabilities: Of the vocabulary at every pass that counts, (passes, vocabulary).
+    """
+    first = torch.log_softmax(prefix.logits, dim=-1).gather(1, answers.tokens[:, :1])[:, 0]
+    written = answers.predicted[answers.passes][:, None]
+    return first + _scatter(log_probabilities.gather(1, written)[:, 0], answers.passes).sum(dim=1)
 
 
 def depth_table(answers: Sequence[ExitAnswer], rectangle: Answers, n_layers: int) -> torch.Tensor:

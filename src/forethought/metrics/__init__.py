@@ -10,6 +10,7 @@ __getattr__, __dir__, __all__ = attach(
     __name__,
     {
         "Auccc": "auccc",
+        "BoolArray": "_types",
         "Certificate": "fixed_sequence",
         "FloatArray": "_types",
         "IntArray": "_types",
@@ -54,6 +55,7 @@ __getattr__, __dir__, __all__ = attach(
 )
 
 if TYPE_CHECKING:
+    from forethought.metrics._types import BoolArray as BoolArray
     from forethought.metrics._types import FloatArray as FloatArray
     from forethought.metrics._types import IntArray as IntArray
     from forethought.metrics.agreement import NearMisses as NearMisses

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from forethought.errors import DataError
 
+BoolArray: TypeAlias = NDArray[np.bool_]
 FloatArray: TypeAlias = NDArray[np.float64]
 IntArray: TypeAlias = NDArray[np.int64]
 AnyArray: TypeAlias = NDArray[Any]

@@ -12,14 +12,19 @@ __getattr__, __dir__, __all__ = attach(
         "CATALOG": "catalog",
         "CatalogEntry": "catalog",
         "ChatTemplate": "template",
+        "ConstantRate": "optimisation",
         "DEFAULT_MODEL": "catalog",
         "DecoderSize": "small_decoder",
+        "Group": "optimisation",
         "LanguageModel": "language_model",
         "ModelStatus": "cache",
+        "Optimisation": "optimisation",
+        "Schedule": "optimisation",
         "TrainingPlan": "small_decoder",
         "Wheel": "catalog",
         "build_decoder": "small_decoder",
         "cache_dir": "cache",
+        "extend_vocabulary": "small_decoder",
         "fetch": "fetching",
         "list_models": "cache",
         "load": "language_model",
@@ -40,9 +45,14 @@ if TYPE_CHECKING:
     from forethought.models.fetching import fetch as fetch
     from forethought.models.language_model import LanguageModel as LanguageModel
     from forethought.models.language_model import load as load
+    from forethought.models.optimisation import ConstantRate as ConstantRate
+    from forethought.models.optimisation import Group as Group
+    from forethought.models.optimisation import Optimisation as Optimisation
+    from forethought.models.optimisation import Schedule as Schedule
     from forethought.models.small_decoder import DecoderSize as DecoderSize
     from forethought.models.small_decoder import TrainingPlan as TrainingPlan
     from forethought.models.small_decoder import build_decoder as build_decoder
+    from forethought.models.small_decoder import extend_vocabulary as extend_vocabulary
     from forethought.models.small_decoder import pretrain as pretrain
     from forethought.models.small_decoder import save_decoder as save_decoder
     from forethought.models.small_decoder import train_small_decoder as train_small_decoder

@@ -128,7 +128,7 @@ def load(source: str | Path, *, dtype: DType = "float32", cache: Path | None = N
     weights = weights_fingerprint(folder)
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     tokenizer = AutoTokenizer.from_pretrained(str(folder), **options)
-    with _no_progress_bar():
+    with no_progress_bar():
         model = AutoModelForCausalLM.from_pretrained(
             str(folder), dtype=getattr(torch, dtype), use_safetensors=True, **options
         )
@@ -136,8 +136,8 @@ def load(source: str | Path, *, dtype: DType = "float32", cache: Path | None = N
 
 
 @contextmanager
-def _no_progress_bar() -> Iterator[None]:
-    """Reading a local file takes a second: a bar for it only clutters the caller's own output."""
+def no_progress_bar() -> Iterator[None]:
+    """Within it transformers shows no bar: one for a local file that takes a second clutters the caller's output."""
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()

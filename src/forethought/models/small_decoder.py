@@ -8,6 +8,7 @@ of torch rounds differently and may end in other weights.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from forethought.artifacts import atomic_directory, load_artifact, save_artifact
 from forethought.core import Message
 from forethought.errors import ArtifactError, ConfigError
-from forethought.models.language_model import LanguageModel
+from forethought.models.language_model import LanguageModel, no_progress_bar
 from forethought.questions.arithmetic import LEVELS, expressions, written_out
 
 if TYPE_CHECKING:
@@ -192,6 +193,39 @@ def character_tokenizer(context: int) -> Any:
     return made
 
 
+def extend_vocabulary(model: LanguageModel, phrases: Sequence[str], *, context: int) -> LanguageModel:
+    """A copy of a small decoder with one token more for each phrase, and another window.
+
+    A new token starts as the mean of the old ones, in embedding and head: nothing prefers it before it is trained.
+
+    Args:
+        model: As it was trained.
+        phrases: Texts that become one token each.
+        context: Longest input, tokens.
+
+    Raises:
+        ConfigError: A phrase that is a token already.
+    """
+    import torch
+    from tokenizers import AddedToken
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    tokenizer = copy.deepcopy(model.tokenizer)
+    known = len(tokenizer)
+    if tokenizer.add_tokens([AddedToken(phrase, normalized=False) for phrase in phrases]) != len(phrases):
+        raise ConfigError(f"each phrase must be new to the tokenizer and named once, got {list(phrases)}")
+    tokenizer.model_max_length = context
+    settings = {**model.model.config.to_dict(), "vocab_size": len(tokenizer), "max_position_embeddings": context}
+    weights = dict(model.model.state_dict())
+    for name in ("model.embed_tokens.weight", "lm_head.weight"):
+        old = weights[name][:known]
+        weights[name] = torch.cat([old, old.mean(dim=0, keepdim=True).expand(len(phrases), -1)])
+    with torch.random.fork_rng(devices=[]):
+        extended = LlamaForCausalLM(LlamaConfig(**settings)).float()
+    extended.load_state_dict(weights)
+    return LanguageModel(model.name, extended, tokenizer, weights=model.weights)
+
+
 def save_decoder(model: LanguageModel, folder: Path) -> None:
     """Write a model folder, whole or not at all.
 
@@ -199,7 +233,8 @@ def save_decoder(model: LanguageModel, folder: Path) -> None:
         ArtifactError: The folder cannot be written.
     """
     with atomic_directory(Path(folder)) as new:
-        model.model.save_pretrained(str(new))
+        with no_progress_bar():
+            model.model.save_pretrained(str(new))
         model.tokenizer.save_pretrained(str(new))
         (new / "generation_config.json").unlink(missing_ok=True)  # repeats config.json
 

@@ -87,7 +87,7 @@ class Generator:
         index = torch.tensor(rows)
         cache = copy_rows(cache, index, mask.shape[1] + self._policy.max_tokens)
         positions = torch.tensor([len(prompts[row].ids) for row in rows])
-        return self._decode(_Rows(cache, mask[index], positions, logits[index], list(keys)))
+        return self._decode(Rows(cache, mask[index], positions, logits[index], list(keys)))
 
     @torch.inference_mode()
     def stream(self, prompt: Prompt, key: bytes, policy: DecodingPolicy | None = None) -> Iterator[Token]:
@@ -102,7 +102,7 @@ class Generator:
         logits, cache, mask = self.prefill([prompt])
         first = torch.zeros(1, dtype=torch.long)
         cache = copy_rows(cache, first, mask.shape[1] + policy.max_tokens)
-        rows = _Rows(cache, mask, torch.tensor([len(prompt.ids)]), logits, [key])
+        rows = Rows(cache, mask, torch.tensor([len(prompt.ids)]), logits, [key])
         for step in range(policy.max_tokens):
             chosen, logprobs = choose_tokens(rows.logits, policy, rows.keys, step)
             token = int(chosen[0])
@@ -124,7 +124,7 @@ class Generator:
         cache = self._start(prefix, len(tails), width)
         return forward(self._model.model, ids, positions, mask, cache), cache, mask
 
-    def _decode(self, rows: _Rows) -> list[Generated]:
+    def _decode(self, rows: Rows) -> list[Generated]:
         answers = [Generated() for _ in rows.keys]
         for step in range(self._policy.max_tokens):
             tokens, logprobs = choose_tokens(rows.logits, self._policy, rows.keys, step)
@@ -159,7 +159,7 @@ class Generator:
 
 
 @dataclass(slots=True)
-class _Rows:
+class Rows:
     """The rows still computed, and which answers they belong to."""
 
     cache: Any

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from forethought.early_exit.optimisation import Group, Optimisation, Schedule
 from forethought.errors import ArtifactError, ConfigError, DataError
+from forethought.models import Group, Optimisation, Schedule
 
 STEPS = 12
 Loss = Callable[[int], tuple[torch.Tensor, dict[str, float]]]

@@ -8,8 +8,9 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -22,6 +23,7 @@ KIND = "training"
 _MOST_LOST = 20
 """Steps of a run whose loss may be NaN or infinite before it is given up."""
 
+_MEMORY = "memory."
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 """What Adam remembers of a parameter, beside its number of steps."""
 
@@ -43,6 +45,62 @@ class Group:
             raise ConfigError(f"a learning rate must be finite and > 0, got {self.rate}")
 
 
+class Rates(Protocol):
+    """How long a run is, how its rates go, and how often it is saved.
+
+    Attributes:
+        steps: Of the run.
+        every: Steps between checkpoints.
+    """
+
+    @property
+    def steps(self) -> int:
+        """Of the run."""
+
+    @property
+    def every(self) -> int:
+        """Steps between checkpoints."""
+
+    @property
+    def shape(self) -> Sequence[float | str]:
+        """What two runs of one course have in common."""
+
+    def factor(self, step: int) -> float:
+        """Of the peak rate, at a step counted from 0."""
+
+
+class Memory(Protocol):
+    """What a run carries from step to step beside its parameters."""
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Arrays by name."""
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        """Take up what `state` gave."""
+
+
+@dataclass(frozen=True)
+class ConstantRate:
+    """One rate throughout.
+
+    Attributes:
+        steps: Of the run.
+        every: Steps between checkpoints.
+    """
+
+    steps: int
+    every: int = 25
+
+    @property
+    def shape(self) -> Sequence[float | str]:
+        """See `Rates`."""
+        return "constant", self.steps
+
+    def factor(self, step: int) -> float:
+        """Of the rate: 1."""
+        return 1.0
+
+
 @dataclass(frozen=True)
 class Schedule:
     """Linear warm-up, then half a cosine to nothing.
@@ -56,6 +114,11 @@ class Schedule:
     steps: int
     warmup: float = 0.1
     every: int = 25
+
+    @property
+    def shape(self) -> Sequence[float | str]:
+        """See `Rates`."""
+        return self.steps, self.warmup
 
     def factor(self, step: int) -> float:
         """Of the peak rate, at a step counted from 0."""
@@ -78,15 +141,17 @@ class Optimisation:
         identity: What a checkpoint belongs to: settings, data, model. Another one's is refused, and so is one that
             began with other weights than the parameters have when this is made.
         clip: Largest norm of the gradient of all groups together.
+        memory: What else a checkpoint keeps.
         history: What each step reported.
         lost: Steps without effect, since their loss was not finite.
     """
 
     groups: Sequence[Group]
-    schedule: Schedule
+    schedule: Rates
     folder: Path | None
     identity: Mapping[str, Any]
     clip: float = 1.0
+    memory: Memory | None = None
     history: list[dict[str, float]] = field(default_factory=list)
     lost: int = 0
 
@@ -145,6 +210,8 @@ class Optimisation:
             tensors[f"{place}.value"] = parameter.detach().numpy()
             for name, moment in self._adam.state.get(parameter, {}).items():
                 tensors[f"{place}.{name}"] = moment.detach().numpy()
+        for name, array in ({} if self.memory is None else self.memory.state()).items():
+            tensors[f"{_MEMORY}{name}"] = array
         kept = {"kind": KIND, "step": step, "run": self._hash, "lost": self.lost, "history": self.history}
         save_artifact(folder, kept, tensors)
 
@@ -167,13 +234,16 @@ class Optimisation:
             if f"{place}.step" in tensors:
                 moments = {name: tensors[f"{place}.{name}"].reshape(parameter.shape) for name in _MOMENTS}
                 self._adam.state[parameter] = {"step": tensors[f"{place}.step"].reshape(()), **moments}
+        if self.memory is not None:
+            held = {name.removeprefix(_MEMORY): array for name, array in arrays.items() if name.startswith(_MEMORY)}
+            self.memory.restore(held)
         self.history, self.lost = kept["history"], kept["lost"]
         return int(kept["step"])
 
     @property
     def _hash(self) -> str:
         rates = [group.rate for group in self.groups]
-        parts = [self.identity, self._start, rates, self.schedule.steps, self.schedule.warmup, self.clip]
+        parts = [self.identity, self._start, rates, *self.schedule.shape, self.clip]
         return content_hash(json.dumps(parts, sort_keys=True, default=str))[:16]
 
 
