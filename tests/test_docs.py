@@ -20,6 +20,7 @@ NESTED = {
     "models": ("fetch", "list"),
     "keys": ("create", "forget", "list", "revoke"),
     "exits": ("calibrate", "reinforce", "generate", "evaluate"),
+    "budget": ("pretrain", "sft", "ibpo", "evaluate"),
 }
 
 

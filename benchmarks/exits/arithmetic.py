@@ -41,7 +41,7 @@ from forethought.models import load
 from forethought.questions import arithmetic_questions
 
 SEEDS = (0, 1, 2, 3, 4)
-PRICES = (0.1, 0.2, 0.5, 1.0)
+PRICES = (0.03, 0.1, 0.2, 0.4)
 SEQUENCE_PRICE = 0.5
 """Of the paper's own advantage, as in its code."""
 SEQUENCE_SEEDS = (0,)
@@ -49,8 +49,8 @@ SHARPNESS = 3.0
 """Of the gates' logits around the chosen threshold, for rollouts."""
 FALLBACK = 0.95
 """Threshold to explore around where none keeps the accuracy on validation questions."""
-THRESHOLDS = (0.3, 0.5, 0.7, 0.9, 0.95, 0.98, 0.99, 0.999)
-GAPS = (0.8, 0.95, 0.99, 0.999, 0.9999)
+THRESHOLDS = (0.5, 0.7, 0.9, 0.95, 0.98, 0.99, 0.999, 0.9999)
+GAPS = (0.95, 0.99, 0.999, 0.9999, 0.99999)
 EXITS = {"gate": "mlp", "gate_units": 64, "adapter_rank": 16, "adapter_alpha": 32.0, "adapted": "all"}
 LONGEST = 64
 BATCH = 250
@@ -85,16 +85,16 @@ class Size:
 
 FULL = Size(
     train=20000,
-    validation=300,
+    validation=1000,
     test=1000,
     calibration=CalibrationConfig(
-        steps=1000, batch=64, kappa=30.0, explore=0.02, whole=0.3, adapter_rate=2e-3, head_rate=4e-3
+        steps=4000, batch=64, kappa=30.0, explore=0.02, whole=0.5, adapter_rate=2e-3, head_rate=4e-3
     ),
     continued=CalibrationConfig(
-        steps=40, batch=64, kappa=30.0, explore=0.02, whole=0.3, adapter_rate=1e-4, head_rate=3e-3
+        steps=80, batch=64, kappa=30.0, explore=0.02, whole=0.5, adapter_rate=1e-4, head_rate=3e-3
     ),
     reinforcement=ReinforcementConfig(
-        steps=40, prompts=16, group=4, beta=0.2, anchor=1.0, adapter_rate=1e-4, gate_rate=3e-3
+        steps=80, prompts=16, group=4, beta=0.2, anchor=1.0, adapter_rate=1e-4, gate_rate=3e-3
     ),
 )
 QUICK = Size(

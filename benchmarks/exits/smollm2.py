@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from forethought.artifacts import atomic_write
 from forethought.bench import Figure
-from forethought.cli.exit_questions import Parts
 from forethought.core import DecodingPolicy
 from forethought.data import exits
 from forethought.early_exit import (
@@ -24,6 +23,7 @@ from forethought.early_exit import (
     GateConfidence,
     Meter,
     Never,
+    Parts,
     SavedExits,
     SpeculativeDecoder,
     Task,
@@ -73,9 +73,9 @@ class Committed:
 
     @property
     def rule(self) -> ExitRule:
-        """The rule that is served; where none is certified, the threshold chosen on validation questions."""
+        """The rule that is served; where none is certified, a threshold that was chosen, else full depth."""
         served = self.saved.threshold
-        return Threshold(GateConfidence(self.model), self.saved.report["chosen"] if served is None else served)
+        return Threshold(GateConfidence(self.model), self.saved.report.get("chosen", 1.0) if served is None else served)
 
     def figures(self) -> dict[str, Figure]:
         """Everything."""

@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,20 +17,21 @@ from rich.console import Console
 from safetensors.numpy import load_file
 
 from forethought.artifacts import load_artifact, save_artifact
-from forethought.cli import exit_training, main
-from forethought.cli.exit_answer import STYLES, WHOLE, DepthColours, DepthWriter
-from forethought.cli.exit_questions import ARITHMETIC, COMMITTED, Parts, Source
-from forethought.cli.exit_training import some
-from forethought.cli.exits import ExitFlags, RolloutFlags, TrainingFlags
-from forethought.core import Question
+from forethought.cli import main
+from forethought.cli.exit_answer import STYLES, WHOLE, DepthColours, DepthWriter, end_text
+from forethought.cli.exit_flags import BoundFlags, ExitFlags, GateFlags, RolloutFlags, SharpenFlags, TrainingFlags
+from forethought.cli.exit_table import _percent, _points
+from forethought.core import DecodingPolicy, Question
+from forethought.early_exit import exit_run
 from forethought.early_exit.calibration import CalibrationConfig
-from forethought.early_exit.model import ExitConfig
+from forethought.early_exit.exit_run import Calibration, Certification, Reinforcement
+from forethought.early_exit.gates import GateFitConfig
+from forethought.early_exit.model import ExitConfig, ExitModel
 from forethought.early_exit.reinforcement import ReinforcementConfig
 from forethought.early_exit.saved import SavedExits
-from forethought.early_exit.traces import Trace
-from forethought.errors import ConfigError, DataError
+from forethought.metrics import Interval
+from forethought.models import load
 from forethought.questions import write_questions
-from forethought.targets.generation import Prompt
 
 LENIENT = ("--tolerance", "0.9", "--delta", "0.5")
 """A bound that a dozen questions can show."""
@@ -120,26 +122,28 @@ def test_a_killed_run_goes_on_to_the_same_exits(stage, made, tiny_model, tmp_pat
         flags = ["--steps", "28", "--prompts", "2", "--group", "2", *LENIENT]
         return ["exits", stage, str(made.exits), str(tmp_path / out), *flags]
 
-    def killed(label: str, figures: Any, steps: int, shown: Any) -> Any:
+    def killed(progress: Any, label: str, figures: Any, steps: int, shown: Any) -> Any:
         for _ in range(27):
             next(figures)
         raise KeyboardInterrupt
 
     main(words("whole"))
-    whole = exit_training.followed
+    whole = exit_run.followed
     with monkeypatch.context() as patched:
-        patched.setattr(exit_training, "followed", killed)
+        patched.setattr(exit_run, "followed", killed)
         with pytest.raises(SystemExit) as stopped:
             main(words("cut"))
     assert stopped.value.code == 130
     assert not (tmp_path / "cut").exists()
     taken: list[dict[str, float]] = []
 
-    def counted(label: str, figures: Any, steps: int, shown: Any) -> Any:
-        return whole(label, (taken.append(step) or step for step in figures), steps, shown)
+    def counted(progress: Any, label: str, figures: Any, steps: int, shown: Any) -> Any:
+        return whole(progress, label, (taken.append(step) or step for step in figures), steps, shown)
 
-    monkeypatch.setattr(exit_training, "followed", counted)
+    monkeypatch.setattr(exit_run, "followed", counted)
+    capsys.readouterr()
     main(words("cut"))
+    assert "goes on from step 25 of 28, where a killed run was" in flat(capsys.readouterr().err)
     assert [step["step"] for step in taken] == [25, 26, 27]
     for name, tensor in tensors(tmp_path / "whole").items():
         assert (tensor == tensors(tmp_path / "cut")[name]).all(), name
@@ -147,10 +151,41 @@ def test_a_killed_run_goes_on_to_the_same_exits(stage, made, tiny_model, tmp_pat
     assert cut["certificate"] == uncut["certificate"]
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("stage", ["calibrate", "reinforce"])
+def test_finished_exits_are_not_replaced_unless_that_is_stated(stage, made, tiny_model, tmp_path, refused, capsys):
+    out = made.copy(tmp_path / "exits")
+    before = contents(out)
+    if stage == "calibrate":
+        words = ["exits", stage, str(out), *calibrating(tiny_model, made.questions, 5)]
+    else:
+        words = ["exits", stage, str(made.exits), str(out), "--steps", "1", "--prompts", "2", "--group", "2", *LENIENT]
+    said = refused(*words)
+    assert f"{out} holds finished exits (stage calibrate): nothing was changed" in said
+    assert "--overwrite" in said
+    assert contents(out) == before
+    main([*words, "--overwrite"])
+    assert f"the exits in {out} are replaced once the new ones are done" in flat(capsys.readouterr().err)
+    assert SavedExits.read(out).report[stage]["steps"] == (5 if stage == "calibrate" else 1)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    words[2 if stage == "calibrate" else 3] = str(tmp_path / "mine")
+    assert "is there and holds no exits" in refused(*words, "--overwrite")
+    assert contents(tmp_path / "mine") == {"notes.txt": b"mine"}
+
+
+def flat(text: str) -> str:
+    """What was printed, whatever the width it was wrapped at."""
+    return " ".join(text.split())
+
+
 def test_a_checkpoint_of_other_settings_is_not_gone_on_with(made, tiny_model, tmp_path, monkeypatch, refused):
     words = ["exits", "calibrate", str(tmp_path / "cut"), *calibrating(tiny_model, made.questions)]
     with monkeypatch.context() as patched:
-        patched.setattr(exit_training, "followed", lambda label, figures, steps, shown: list(figures) and int(""))
+        patched.setattr(exit_run, "followed", lambda progress, label, figures, steps, shown: list(figures) and int(""))
         with pytest.raises(ValueError, match="invalid literal"):
             main(words)
     assert "is of a run with other settings" in refused(*words, "--seed", "5")
@@ -205,6 +240,72 @@ def test_speculation_gives_the_unmodified_answer(made, call_json, call, draft):
 def test_nothing_is_drafted_that_no_gate_is_sure_of(made, call):
     shown = call(*ASK, "--exits", made.exits, "--speculate", "3", "--threshold", "1")
     assert "9 tokens of the unmodified model, 0 drafted, 0 of them accepted in 8 checks, 0.0% of layer calls" in shown
+    assert "few drafts: drafts come from the unmodified model, and the gates, which learned the adapted one's" in shown
+    assert "--draft-layer N drafts always, below the exit before layer 1, 2;" in shown
+
+
+@pytest.mark.parametrize("layer", [1, 2])
+def test_a_layer_drafts_always_and_the_answer_stays_the_unmodified_ones(made, call, call_json, layer):
+    drafted = (*ASK, "--exits", made.exits, "--speculate", "2", "--draft-layer", layer)
+    found = call_json(*drafted, "--compare")
+    assert found["unmodified"]["same"]
+    shown = call(*drafted)
+    drafts, checks = map(int, re.search(r"(\d+) drafted, \d+ of them accepted in (\d+) checks", shown).groups())  # type: ignore[union-attr]
+    assert 2 * checks - 3 <= drafts <= 2 * checks  # the last ones may have less room
+    assert "few drafts" not in shown
+    assert found["saved"]["layer_calls"] == pytest.approx(
+        1 - found["totals"]["layer_calls"] / found["unmodified"]["totals"]["layer_calls"]
+    )
+    unsure = call(*drafted, "--threshold", "1")
+    assert " 0 drafted" in unsure  # where a threshold is stated, it holds at that layer
+
+
+def test_both_answers_are_totalled_after_a_warm_up(made, call, call_json):
+    asked = (*ASK, "--exits", made.exits, "--threshold", "0", "--compare")
+    found = call_json(*asked)
+    ours, whole, saved = found["totals"], found["unmodified"]["totals"], found["saved"]
+    assert ours["tokens"] == len(found["depths"])
+    assert ours["layers"] == ours["layer_calls"] == sum(found["depths"][1:]) == ours["tokens"] - 1
+    assert whole["layers"] == 3 * (whole["tokens"] - 1)
+    assert found["macs_saved"] == pytest.approx(saved["macs"])  # of answers of one length
+    assert saved["layers"] == pytest.approx(2 / 3)
+    assert saved["seconds"] == pytest.approx(1 - ours["seconds"] / whole["seconds"])
+    header, mine, plain, spared = call(*asked).splitlines()[-6:-2]
+    assert header.split() == ["tokens", "layers", "MACs", "seconds"]
+    assert mine.split()[:4] == ["with", "exits", "9", "8"]
+    assert plain.split()[:3] == ["unmodified", "9", "24"]
+    assert spared.split()[:2] == ["saved", "66.7%"]
+
+
+def test_nobody_sees_the_warm_up(made, call):
+    alone = call(*ASK, "--exits", made.exits, "--threshold", "0")
+    compared = call(*ASK, "--exits", made.exits, "--threshold", "0", "--compare")
+    assert compared.splitlines()[0] == alone.splitlines()[0]
+
+
+def test_the_token_that_ends_an_answer_is_named(call, call_json, tmp_path, tiny_model):
+    model = ExitModel(load("arithmetic-small"), ExitConfig((2, 4)))
+    model.save(tmp_path / "exits", report={"threshold": None, "policy": asdict(DecodingPolicy(max_tokens=64))})
+    ask = ("exits", "generate", "37+58-4=", "--exits", tmp_path / "exits")
+    assert call(*ask).splitlines()[0].endswith("9[6]1[6]<eos>[6]")
+    found = call_json(*ask)
+    assert (found["tokens"][-1], found["text"][-2:]) == ("", "91")
+    drafted = call(*ask, "--speculate", "2", "--draft-layer", "4")
+    assert drafted.splitlines()[0].endswith("9[6]1[6]<eos>[6]")
+    tokenizer = load(tiny_model).tokenizer
+    blank = next(i for i in range(len(tokenizer)) if not tokenizer.decode([i]).strip())
+    assert end_text(tokenizer, blank) == "<end>"
+
+
+def test_what_rounds_to_nothing_has_no_sign():
+    nothing = Interval(-0.0004, -0.0126, 0.0003, 40)
+    assert _percent(nothing) == "0.0% [\u22121.3%, 0.0%]"
+    assert _points(nothing) == "+0.0 [\u22121.3, +0.0]"
+
+
+def test_what_is_certified_is_said_where_it_is_relied_on(call):
+    shown = flat(call("exits", "generate", "--help"))
+    assert "short factual ones" in shown
 
 
 def test_sampling_follows_the_seed(made, call_json):
@@ -266,13 +367,24 @@ def test_rules_are_compared_on_questions_that_nothing_was_made_from(made, call_j
     assert found["served"] in text
 
 
-def test_the_table_fits_a_terminal_and_says_what_it_is_of(made, call, tmp_path):
-    shown = call("exits", "evaluate", made.exits, "--limit", "6", "--thresholds", "0.5")
-    assert "Exits on 6 questions" in shown
-    assert "n = 6; points of accuracy lost" in shown
+def test_the_table_fits_a_terminal_and_says_what_it_is_of(made, tmp_path, capsys):
+    def shown(*flags: object) -> tuple[str, str]:
+        capsys.readouterr()
+        main(["exits", "evaluate", str(made.exits), "--thresholds", "0.5", *map(str, flags)])
+        out, err = capsys.readouterr()
+        return out, flat(err)
+
+    out, err = shown("--limit", "6")
+    assert "Exits on 6 questions" in out
+    assert "n = 6; points of accuracy lost" in out
+    known = made.report["questions"]["test"]["n"]
+    assert f"--limit: 6 of the {known} questions of test part of" in err
     other = tmp_path / "other.jsonl"
     write_questions(other, [Question.ask(f"Is {n} even?", answers=("yes",)) for n in range(5)])
-    assert "Exits on 5 questions" in call("exits", "evaluate", made.exits, "--questions", other, "--thresholds", "0.5")
+    out, err = shown("--questions", other, "--limit", "5")
+    assert "Exits on 5 questions" in out
+    assert "--limit" not in err  # all of them
+    assert f"--limit 9: there are only 5 questions in {other}" in shown("--questions", other, "--limit", "9")[1]
 
 
 def changed(exits: Path, change: Callable[[dict[str, Any]], None]) -> None:
@@ -341,7 +453,17 @@ def test_questions_that_changed_are_not_taken_for_those_of_the_exits(made, refus
         (["generate", "hello", "--exits", "absent"], "absent is no artifact"),
         (["generate", "hello", "--exits", "EXITS", "--threshold", "1.5"], "must lie in [0, 1], got 1.5"),
         (["generate", "hello", "--exits", "EXITS", "--threshold", "nan"], "must lie in [0, 1], got nan"),
-        (["generate", " ", "--exits", "EXITS"], "is empty"),
+        (["generate", " ", "--exits", "EXITS"], "the question ' ' is empty"),
+        (["generate", "hello", "--exits", "EXITS", "--draft-layer", "1"], "state --speculate N"),
+        (
+            ["generate", "hello", "--exits", "EXITS", "--speculate", "2", "--draft-layer", "3"],
+            "no exit before layer 3: there are [1, 2]",
+        ),
+        (["calibrate", "x", "--ridge", "0"], "ridge must be > 0, got 0"),
+        (["calibrate", "x", "--gate-epochs", "0"], "epochs and batch must be >= 1"),
+        (["calibrate", "x", "--thresholds", "0.5", "0.9"], "thresholds must fall"),
+        (["reinforce", "EXITS", "x", "--sharpen", "1"], "must lie in (0, 1) and the sharpness"),
+        (["reinforce", "EXITS", "x", "--anchor", "-1"], "price, beta and anchor must be >= 0"),
         (["generate", "hello", "--exits", "EXITS", "--max-tokens", "0"], "max_tokens must be >= 1"),
         (["generate", "hello", "--exits", "EXITS", "--max-tokens", "512"], "leaves no room in a window of 512"),
         (["generate", "hello", "--exits", "EXITS", "--temperature", "-1"], "temperature must be >= 0"),
@@ -405,60 +527,41 @@ def test_what_is_stated_of_exits_and_training_is_what_is_made(tiny_model, questi
     exits = ("--gate", "mlp", "--gate-units", "5", "--adapted", "all", "--adapter-rank", "3")
     rates = ("--adapter-rate", "0.002", "--head-rate", "0.004")
     shares = ("--whole", "0.5", "--explore", "0.25", "--kappa", "2")
+    gates = ("--gate-epochs", "2", "--gate-batch", "9", "--gate-fit-rate", "0.003", "--gate-decay", "0.5")
+    rest = ("--ridge", "0.1", "--reduced", "--gate-answers", "greedy", "--thresholds", "0.9", "0.4")
     out = tmp_path / "exits"
-    told = call_json("exits", "calibrate", out, *calibrating(tiny_model, questions), *exits, *rates, *shares)
+    flags = (*exits, *rates, *shares, *gates, *rest)
+    told = call_json("exits", "calibrate", out, *calibrating(tiny_model, questions), *flags)
     config = load_artifact(out)[0]["config"]
     named = ("gate", "gate_units", "adapted", "adapter_rank")
     assert [config[name] for name in named] == ["mlp", 5, "all", 3]
     stated = {"adapter_rate": 0.002, "head_rate": 0.004, "whole": 0.5, "explore": 0.25, "kappa": 2.0}
-    assert told["calibrate"].items() >= stated.items()
+    assert told["calibrate"].items() >= {**stated, "ridge": 0.1, "reduced": True}.items()
+    fit = {"epochs": 2, "batch": 9, "rate": 0.003, "decay": 0.5, "seed": 0, "answers": "greedy"}
+    assert told["gates"] == fit
+    assert told["certificate"]["thresholds"] == [0.9, 0.4]
     more = ("--steps", "1", "--prompts", "2", "--group", "2", "--adapter-rate", "0.001", "--gate-rate", "0.002")
+    more += ("--anchor", "0.5", "--temperature", "0.7", "--reduced", "--sharpen", "0.95", "--sharpness", "3")
     told = call_json("exits", "reinforce", out, tmp_path / "more", *more, *LENIENT)
-    assert told["reinforce"].items() >= {"adapter_rate": 0.001, "gate_rate": 0.002}.items()
+    stated = {"adapter_rate": 0.001, "gate_rate": 0.002, "anchor": 0.5, "temperature": 0.7, "reduced": True}
+    assert told["reinforce"].items() >= stated.items()
+    assert told["sharpened"] == {"around": 0.95, "sharpness": 3}
+    assert told["start"]["gates"] == fit
 
 
-@pytest.mark.parametrize(("flags", "config"), [(TrainingFlags, CalibrationConfig), (RolloutFlags, ReinforcementConfig)])
+@pytest.mark.parametrize(
+    ("flags", "config"),
+    [(TrainingFlags, CalibrationConfig), (RolloutFlags, ReinforcementConfig), (GateFlags, GateFitConfig)],
+)
 def test_a_flag_that_is_left_out_is_the_librarys_default(flags, config):
     assert flags().config(seed=7) == config(seed=7)
 
 
+def test_stages_that_nothing_is_said_of_are_the_librarys():
+    assert GateFlags().stage(TrainingFlags(), seed=0) == Calibration()
+    assert SharpenFlags().stage(RolloutFlags(), seed=0) == Reinforcement()
+    assert BoundFlags().certification() == Certification()
+
+
 def test_exits_that_nothing_is_said_of_are_linear_and_every_fifth_layer_of_thirty():
     assert ExitFlags().config(30) == ExitConfig((5, 10, 15, 20, 25))
-
-
-def test_parts_are_dealt_the_same_way_again_and_share_nothing():
-    parts = Parts.read(Source(ARITHMETIC, 30, seed=4))
-    texts = [{question.text for question in part} for part in (parts.train, parts.certify, parts.test)]
-    assert [len(part) for part in texts] == [10, 10, 10]
-    assert not texts[0] & texts[1] | texts[0] & texts[2] | texts[1] & texts[2]
-    assert Parts.again(parts.describe()).test == parts.test
-    with pytest.raises(DataError, match="not those that the exits were made from"):
-        Parts.again({**parts.describe(), "seed": 5})
-    with pytest.raises(ConfigError, match="limit must be >= 1"):
-        Parts.read(Source(ARITHMETIC, 0))
-
-
-def test_questions_and_policy_follow_the_model():
-    assert Source.of("arithmetic-small", None, None, 0).name == ARITHMETIC
-    assert Source.of("smollm2-135m-instruct", None, None, 0).name == COMMITTED
-    assert Source.of("arithmetic-small", Path("q.jsonl"), None, 0).name == "q.jsonl"
-    usual = Source(COMMITTED).policy(None, None)
-    assert (usual.system, usual.max_tokens, usual.temperature) == ("Give only the final answer.", 24, 0)
-    assert Source(COMMITTED).policy("", 7).system is None
-    assert Source("q.jsonl").policy("Hm.", None).system == "Hm."
-
-
-def test_the_committed_questions_leave_enough_to_judge_by():
-    parts = Parts.read(Source(COMMITTED))
-    assert len(parts.test) >= 1500
-    assert min(len(parts.train), len(parts.certify)) >= 250
-
-
-def test_states_are_read_of_so_many_passes_at_most():
-    traces = [Trace(i, Prompt((1,), 0), [0] * 5) for i in range(10)]
-    kept = some(traces, 12, seed=0)
-    assert len(kept) == 3
-    assert kept == some(traces, 12, seed=0)
-    assert len({trace.question for trace in kept}) == 3
-    assert len(some(traces, 1, seed=0)) == 1
-    assert len(some(traces, 10_000, seed=0)) == 10

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from forethought.core import DecodingPolicy
-from forethought.early_exit.free_running import unadapted
+from forethought.early_exit.free_running import free_run, unadapted
 from forethought.early_exit.model import ExitConfig, ExitModel
-from forethought.early_exit.oracle import first_agreeing, headroom_share, oracle, static_depth
+from forethought.early_exit.oracle import first_agreeing, headroom_share, static_depth
+from forethought.early_exit.rules import Never
 from forethought.early_exit.task import Task
-from forethought.early_exit.teacher_forcing import ExitReadouts
+from forethought.early_exit.teacher_forcing import ExitReadouts, teacher_force
 from forethought.errors import ConfigError
 from forethought.models import load
 from forethought.questions import arithmetic_questions
@@ -55,8 +56,9 @@ def test_no_exit_below_the_first_agreeing_one_agrees(exits: np.ndarray, full: np
 def test_along_real_answers_it_is_what_a_plain_forward_pass_says() -> None:
     model = unadapted(ExitModel(load("arithmetic-small"), ExitConfig((1, 3, 5))))
     task = Task(model.base, DecodingPolicy(max_tokens=24), arithmetic_questions("test", 5, seed=3))
-    found = oracle(model, task, reference="teacher", batch_size=2)
-    prompts = task.prompts()
+    run = free_run(model, Never(), task, batch_size=2)
+    found = first_agreeing(teacher_force(model, {}, run.traces, [b""] * 5).readouts)
+    prompts = run.prompts
     for i, prompt in enumerate(prompts):
         with torch.no_grad():
             answer = model.base.model.generate(

@@ -5,12 +5,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from forethought.errors import ArtifactError, ConfigError, DataError
-from forethought.models import Group, Optimisation, Schedule
+from forethought.models import ConstantRate, Group, Optimisation, Schedule
 
 STEPS = 12
 Loss = Callable[[int], tuple[torch.Tensor, dict[str, float]]]
@@ -245,3 +246,94 @@ def test_the_gradient_of_all_groups_together_is_clipped() -> None:
 def test_a_learning_rate_is_finite_and_positive(rate: float) -> None:
     with pytest.raises(ConfigError, match="learning rate"):
         Group([], rate)
+
+
+# --- one rate throughout --------------------------------------------------------------------------
+
+
+def constant(problem: Problem, folder: Path | None, **changes: Any) -> Optimisation:
+    rates = ConstantRate(changes.pop("steps", STEPS), changes.pop("every", 3))
+    groups = [Group([problem.weights, problem.unused], 0.1), Group([problem.offset], 0.05)]
+    return Optimisation(groups, rates, folder, {"seed": 0}, **changes)
+
+
+def test_a_constant_rate_is_torchs_own_adam() -> None:
+    problem, reference = Problem(), Problem()
+    list(constant(problem, None).run(problem.loss))
+    adam = torch.optim.Adam([{"params": [reference.weights], "lr": 0.1}, {"params": [reference.offset], "lr": 0.05}])
+    for step in range(STEPS):
+        adam.zero_grad()
+        reference.loss(step)[0].backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_([reference.weights, reference.offset], 1.0)
+        adam.step()
+    assert problem.bits == reference.bits
+    assert [ConstantRate(5).factor(step) for step in range(5)] == [1.0] * 5
+
+
+@pytest.mark.parametrize("every", [1, 4])
+def test_a_run_at_a_constant_rate_is_resumed(tmp_path: Path, every: int) -> None:
+    wanted = Problem()
+    list(constant(wanted, None).run(wanted.loss))
+    problem = Problem()
+    steps = constant(problem, tmp_path / "run", every=every).run(problem.loss)
+    for _ in range(7):
+        next(steps)
+    steps.close()  # type: ignore[attr-defined]
+    problem = Problem()
+    went_on = list(constant(problem, tmp_path / "run", every=every).run(problem.loss))
+    assert problem.bits == wanted.bits
+    assert went_on[0]["step"] == 7 // every * every
+
+
+def test_courses_of_one_length_are_not_one_course(tmp_path: Path) -> None:
+    """A checkpoint at a constant rate is none of a schedule, nor of another length; how often it was saved is free."""
+    problem = Problem()
+    next(iter(constant(problem, tmp_path / "run", every=1).run(problem.loss)))
+    with pytest.raises(ArtifactError, match="other settings"):
+        killed(tmp_path / "run", 1)
+    with pytest.raises(ArtifactError, match="other settings"):
+        next(iter(constant(Problem(), tmp_path / "run", steps=STEPS + 1).run(problem.loss)))
+    again = Problem()
+    assert next(iter(constant(again, tmp_path / "run", every=2).run(again.loss)))["step"] == 1
+
+
+# --- memory ---------------------------------------------------------------------------------------
+
+
+class Recollection:
+    """Carries a sum from step to step, which the loss reads."""
+
+    def __init__(self) -> None:
+        self.seen = np.zeros((2, 2))
+        self.count = np.zeros(1, dtype=np.int64)
+
+    def state(self) -> dict[str, np.ndarray]:
+        return {"seen": self.seen, "count": self.count}
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        self.seen, self.count = state["seen"], state["count"]
+
+    def loss(self, problem: Problem, step: int) -> tuple[torch.Tensor, dict[str, float]]:
+        value, figures = problem.loss(step)
+        self.seen = 0.9 * self.seen + figures["batch"] * np.array([[1.0, 2.0], [3.0, 1 / 3]])
+        self.count = self.count + 1
+        return value * float(1 + np.abs(self.seen).sum() % 1), {"seen": float(self.seen.sum())}
+
+
+@pytest.mark.parametrize("after", [1, 3, 5, STEPS])
+def test_what_a_run_remembers_is_resumed_too(tmp_path: Path, after: int) -> None:
+    problem, memory = Problem(), Recollection()
+    run = constant(problem, None, memory=memory)
+    list(run.run(lambda step: memory.loss(problem, step)))
+    begun, old = Problem(), Recollection()
+    steps = constant(begun, tmp_path / "run", memory=old).run(lambda step: old.loss(begun, step))
+    for _ in range(after):
+        next(steps)
+    steps.close()  # type: ignore[attr-defined]
+    resumed, new = Problem(), Recollection()
+    again = constant(resumed, tmp_path / "run", memory=new)
+    list(again.run(lambda step: new.loss(resumed, step)))
+    assert resumed.bits == problem.bits
+    assert again.history == run.history
+    assert np.array_equal(new.seen, memory.seen)
+    assert (new.count.tolist(), new.count.dtype) == ([STEPS], np.int64)

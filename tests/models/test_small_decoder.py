@@ -14,6 +14,7 @@ from forethought.models import (
     LanguageModel,
     TrainingPlan,
     build_decoder,
+    extend_vocabulary,
     load,
     pretrain,
     save_decoder,
@@ -232,3 +233,65 @@ def test_the_committed_decoder_copies_early_and_computes_late(trained: LanguageM
     assert digits[2] < 0.6  # after three of six layers
     assert digits[2] < digits[3] < digits[4] < 0.95
     assert others[2] > 0.95
+
+
+# --- another vocabulary ---------------------------------------------------------------------------
+
+PHRASES = ("[go] ", " [stop]\n")
+
+
+def test_a_phrase_becomes_a_token_and_the_old_ones_stay() -> None:
+    model = build_decoder(TINY, seed=0)
+    before = weights(model)
+    extended = extend_vocabulary(model, PHRASES, context=300)
+    known = len(model.tokenizer)
+    assert len(extended.tokenizer) == known + 2
+    assert extended.tokenizer("[go] 12+3 [stop]\n[go] 4")["input_ids"] == [
+        known, *model.tokenizer("12+3")["input_ids"], known + 1, known, *model.tokenizer("4")["input_ids"],
+    ]  # fmt: skip
+    assert extended.tokenizer.decode([known, *model.tokenizer("12")["input_ids"], known + 1]) == "[go] 12 [stop]\n"
+    assert (extended.context, extended.tokenizer.model_max_length, extended.eos) == (300, 300, model.eos)
+    chat = [Message("user", "37+58=")]
+    assert extended.render(chat) == model.render(chat)
+    assert len(extended.render([Message("user", "1+" * 200)])) == 300
+    # What was given stays as it was.
+    assert (len(model.tokenizer), model.context) == (known, 96)
+    assert same(weights(model), before)
+
+
+@torch.inference_mode()
+def test_old_tokens_are_read_and_told_as_before_and_new_ones_are_their_mean(trained: LanguageModel) -> None:
+    extended = extend_vocabulary(trained, PHRASES, context=300)
+    known = len(trained.tokenizer)
+    ids = torch.tensor([trained.render([Message("user", "37+58-4=")])])
+    old, new = (model.model(input_ids=ids).logits for model in (trained, extended))
+    assert torch.equal(new[..., :known], old)
+    assert torch.allclose(new[..., known:], old.mean(dim=-1, keepdim=True).expand(-1, -1, 2), atol=1e-4)
+    embeddings = extended.model.get_input_embeddings().weight
+    assert torch.allclose(embeddings[known], embeddings[:known].mean(dim=0), atol=1e-6)
+    assert torch.equal(embeddings[known], embeddings[known + 1])
+
+
+def test_an_extended_decoder_is_saved_and_can_be_extended_again(tmp_path: Path) -> None:
+    extended = extend_vocabulary(build_decoder(TINY, seed=0), PHRASES, context=128)
+    save_decoder(extended, tmp_path / "model")
+    again = load(tmp_path / "model")
+    assert same(weights(again), weights(extended))
+    assert again.tokenizer("[go] 1 [stop]\n")["input_ids"] == extended.tokenizer("[go] 1 [stop]\n")["input_ids"]
+    assert len(extend_vocabulary(again, ["more"], context=128).tokenizer) == len(extended.tokenizer) + 1
+
+
+def test_extending_leaves_the_global_state_alone() -> None:
+    model = build_decoder(TINY, seed=0)
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    extend_vocabulary(model, PHRASES, context=128)
+    assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize("phrases", [["twice", "twice"], ["[go] "]])
+def test_a_phrase_that_is_a_token_already_is_refused(phrases: list[str]) -> None:
+    model = extend_vocabulary(build_decoder(TINY, seed=0), PHRASES, context=128)
+    with pytest.raises(ConfigError, match="each phrase must be new to the tokenizer and named once"):
+        extend_vocabulary(model, phrases, context=128)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from forethought.artifacts import save_artifact
 from forethought.core import Prices
 from forethought.errors import ConfigError
 from forethought.targets.pool import read_pool
@@ -30,13 +31,27 @@ def exits(path: Path, more: str) -> Path:
 
 def test_a_local_target_may_have_exits(tmp_path: Path) -> None:
     pool = tmp_path / "pool.toml"
-    found = read_pool(exits(pool, 'exits = { path = "runs/exits", threshold = 0.8 }')).entry("t").exits
+    save_artifact(tmp_path / "exits", {"kind": "exits"}, {})
+    stated = f'exits = {{ path = "{tmp_path}/exits", threshold = 0.8 }}'
+    found = read_pool(exits(pool, stated)).entry("t").exits
     assert found is not None
-    assert (found.path, found.threshold) == ("runs/exits", 0.8)
+    assert (found.path, found.threshold) == (f"{tmp_path}/exits", 0.8)
     bare = read_pool(exits(pool, "exits = {}")).entry("t").exits
     assert bare is not None
     assert (bare.path, bare.threshold) == (None, None)
     assert read_pool(exits(pool, "")).entry("t").exits is None
+
+
+def test_a_folder_without_exits_is_refused_when_the_file_is_read(tmp_path: Path) -> None:
+    pool = exits(tmp_path / "pool.toml", f'exits = {{ path = "{tmp_path}/exits" }}')
+    with pytest.raises(ConfigError, match=r"pool.toml: target 't': exits.path: .*/exits is no artifact"):
+        read_pool(pool)
+    save_artifact(tmp_path / "exits", {"kind": "router"}, {})
+    with pytest.raises(ConfigError, match=r"target 't': exits.path: .*/exits holds 'router', not exits"):
+        read_pool(pool)
+    (tmp_path / "exits" / "manifest.json").write_text("{}")
+    with pytest.raises(ConfigError, match=r"target 't': exits.path: .*/exits has schema version None"):
+        read_pool(pool)
 
 
 @pytest.mark.parametrize(

@@ -27,12 +27,16 @@ VERBS = (
     "stopping",
     "difficulty",
     "exits",
+    "budget",
     "route",
     "serve",
     "keys",
     "report",
     "bench",
 )
+
+APPS = ("models", "keys", "exits", "budget")
+"""Verbs with verbs of their own."""
 
 app = App(
     name="forethought",
@@ -41,7 +45,7 @@ app = App(
     help_format="markdown",
 )
 for _verb in VERBS:
-    app.command(f"forethought.cli.{_verb}:{'app' if _verb in ('models', 'keys', 'exits') else _verb}", name=_verb)
+    app.command(f"forethought.cli.{_verb}:{'app' if _verb in APPS else _verb}", name=_verb)
 
 
 @app.meta.default

@@ -55,7 +55,7 @@ def collect(
     """
     from forethought.data import default_examples, default_pool, default_questions
     from forethought.outcomes import by_group, concat
-    from forethought.questions import read_questions
+    from forethought.questions import read_questions, spread
     from forethought.targets.pool import read_pool
 
     chosen = read_pool(pool or default_pool())
@@ -109,32 +109,6 @@ def _collect_confidence(out: Path, pool: Pool, name: str, questions: Sequence[Qu
         stated = ask_confidence(Responders(pool, {}, seed=seed).single(name), questions, report)
     stated.write(out / "confidence.parquet")
     print(f"{len(stated)} statements of {name} in {out / 'confidence.parquet'}")
-
-
-def spread(questions: list[Question], limit: int | None, seed: int) -> list[Question]:
-    """So many questions drawn by a seed and spread over the groups, in their original order; None keeps all.
-
-    Raises:
-        ConfigError: A limit under 1.
-        DataError: No questions.
-    """
-    import numpy as np
-
-    from forethought.errors import ConfigError, DataError
-
-    if limit is not None and limit < 1:
-        raise ConfigError(f"limit must be >= 1, got {limit}")
-    if not questions:
-        raise DataError("no questions; at least one is needed")
-    if limit is None or limit >= len(questions):
-        return questions
-    order = np.random.default_rng(seed).permutation(len(questions))
-    turns: dict[str, int] = {}
-    ranked = []
-    for index in order:
-        turn = turns[questions[index].group] = turns.get(questions[index].group, 0) + 1
-        ranked.append((turn, int(index)))
-    return [questions[index] for index in sorted(index for _, index in sorted(ranked, key=lambda r: r[0])[:limit])]
 
 
 def parse_shard(text: str) -> tuple[int, int]:

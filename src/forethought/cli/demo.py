@@ -36,7 +36,6 @@ def demo(out: Path = Path("runs/demo"), *, questions: int = QUESTIONS, draws: in
         questions: How many of the committed questions.
         draws: Bootstrap draws behind every interval.
     """
-    from forethought.cli.collect import spread
     from forethought.cli.evaluate import run_evaluation
     from forethought.cli.fit import certificate_sentence, run_fit
     from forethought.cli.inputs import Inputs
@@ -44,7 +43,7 @@ def demo(out: Path = Path("runs/demo"), *, questions: int = QUESTIONS, draws: in
     from forethought.cli.route import answer_one
     from forethought.data import default_examples, default_pool, default_questions
     from forethought.outcomes import by_group
-    from forethought.questions import read_questions, write_questions
+    from forethought.questions import read_questions, spread, write_questions
     from forethought.router import FitConfig, Router
     from forethought.targets.pool import read_pool
 
@@ -75,9 +74,9 @@ def check_recorded(pool: Pool, callers: Responders, questions: list[Question]) -
     Raises:
         UpstreamError: So few answers agree that the model or the engine is not what was recorded.
     """
-    from forethought.cli.collect import spread
     from forethought.data import recorded_outcomes
     from forethought.outcomes import Outcomes
+    from forethought.questions import spread
 
     greedy = [target.name for target in pool.targets if target.policy.temperature == 0]
     installed = callers.installed(greedy)

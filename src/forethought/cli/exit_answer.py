@@ -1,4 +1,4 @@
-"""One answer, coloured by depth as it is written, and what that spared."""
+"""One answer, coloured by depth as it is written, and what it took."""
 
 from __future__ import annotations
 
@@ -110,17 +110,45 @@ class Written:
         """The answer."""
         return "".join(self.pieces).strip()
 
+    @property
+    def totals(self) -> dict[str, float]:
+        """What the generated tokens took; the prompt's pass, which predicts the first of them, is not in it."""
+        meter = self._metered
+        return {
+            "tokens": len(self.tokens),
+            "layers": meter.layers,
+            "layer_calls": meter.steps,
+            "macs": meter.macs,
+            "seconds": self.seconds,
+        }
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Of the prompt."""
+        return self._metered.prompt_tokens
+
+    @property
+    def prompt_macs(self) -> int:
+        """Of the prompt's pass."""
+        return self._metered.prompt_macs
+
     def plain(self) -> dict[str, Any]:
         """As JSON."""
-        assert self.meter is not None, "it was written"
         return {
             "text": self.text,
             "tokens": self.pieces,
             "depths": self.depths,
-            "mean_depth": self.meter.mean_depth,
-            "macs_saved": self.meter.macs_saved,
+            "mean_depth": self._metered.mean_depth,
+            "macs_saved": self._metered.macs_saved,
             "seconds": self.seconds,
+            "totals": self.totals,
+            "prompt": {"tokens": self.prompt_tokens, "macs": self.prompt_macs},
         }
+
+    @property
+    def _metered(self) -> Meter:
+        assert self.meter is not None, "it was written"
+        return self.meter
 
 
 def write(task: Task, decoder: Any, writer: DepthWriter) -> Written:
@@ -128,7 +156,7 @@ def write(task: Task, decoder: Any, writer: DepthWriter) -> Written:
 
     Args:
         task: One question.
-        decoder: `ExitDecoder` or `SpeculativeDecoder`.
+        decoder: `ExitDecoder`, `SpeculativeDecoder` or `PlainDecoder`.
         writer: Shows each token as it comes.
     """
     [prompt] = task.prompts()
@@ -140,9 +168,14 @@ def write(task: Task, decoder: Any, writer: DepthWriter) -> Written:
         found.tokens.append(token)
         found.depths.append(depth)
         found.pieces.append(growing.add(token))
-        writer.add(found.pieces[-1], depth)
+        writer.add(end_text(tokenizer, token) if decoder.stops(token) else found.pieces[-1], depth)
     writer.end()
     return found
+
+
+def end_text(tokenizer: Any, token: int) -> str:
+    """What an end token is shown as: its own name, or `<end>` where it has none that can be seen."""
+    return str(tokenizer.decode([token], skip_special_tokens=False)).strip() or "<end>"
 
 
 def _timed(stream: Iterator[tuple[int, int]], found: Written) -> Iterator[tuple[int, int]]:
@@ -161,28 +194,31 @@ def _timed(stream: Iterator[tuple[int, int]], found: Written) -> Iterator[tuple[
 
 def summary(found: Written, n_layers: int) -> str:
     """One line of an answer with exits."""
-    from forethought.evaluation.report.numbers import percent
-
     meter = found.meter
     assert meter is not None, "it was written"
     if not meter.passes:
         return f"{_counted(len(found.tokens))}: predicted by the prompt's own pass"
     return (
         f"{_counted(len(found.tokens))}, {meter.mean_depth:.1f} of {n_layers} layers a token, "
-        f"{percent(round(meter.macs_saved, 3) + 0.0)} of MACs saved, {found.seconds:.2f} s"
+        f"{share(meter.macs_saved)} of MACs saved, {found.seconds:.2f} s"
     )
 
 
 def speculative_summary(found: Written) -> str:
     """One line of an answer that was drafted below an exit and checked above it."""
-    from forethought.evaluation.report.numbers import percent
-
     meter: Any = found.meter
     return (
         f"{_counted(len(found.tokens))} of the unmodified model, {meter.drafted} drafted, {meter.accepted} of them "
-        f"accepted in {meter.rounds} checks, {percent(round(meter.steps_saved, 3) + 0.0)} of layer calls saved, "
+        f"accepted in {meter.rounds} checks, {share(meter.steps_saved)} of layer calls saved, "
         f"{found.seconds:.2f} s"
     )
+
+
+def share(value: float) -> str:
+    """A share as a percentage, without a minus before a zero."""
+    from forethought.evaluation.report.numbers import percent
+
+    return percent(round(value, 3) + 0.0)
 
 
 def _counted(tokens: int) -> str:

@@ -201,20 +201,25 @@ def _short(name: str, rule: RuleEvaluation) -> tuple[str, ...]:
     from forethought.evaluation.report.numbers import points
 
     accuracy, lost, *rest = (cell.partition(" [")[0] for cell in _cells(name, rule))
-    most = "" if name == UNMODIFIED else points(_known(rule.summary.accuracy_loss)["high"])
+    most = "" if name == UNMODIFIED else points(_tenths(_known(rule.summary.accuracy_loss)["high"]))
     return name, accuracy, lost, most, *rest
 
 
 def _percent(found: Any) -> str:
     from forethought.evaluation.report.numbers import percent, ranged
 
-    return ranged(_known(found), percent)
+    return ranged(_known(found), lambda value: percent(_tenths(value)))
 
 
 def _points(found: Any) -> str:
     from forethought.evaluation.report.numbers import points, ranged
 
-    return ranged(_known(found), points)
+    return ranged(_known(found), lambda value: points(_tenths(value)))
+
+
+def _tenths(value: float | None) -> float | None:
+    """A share to a tenth of a point, as it is written: what rounds to nothing has no sign."""
+    return None if value is None else round(value, 3) + 0.0
 
 
 def _known(found: Any) -> Mapping[str, Any]:

@@ -14,12 +14,14 @@ __getattr__, __dir__, __all__ = attach(
         "Answers": "passage",
         "Blocks": "blocks",
         "CachePolicy": "base",
+        "Calibration": "exit_run",
         "CalibrationConfig": "calibration",
+        "Certification": "exit_run",
         "Confidence": "base",
         "DecayingThreshold": "rules",
         "Detail": "evaluation",
-        "Evaluation": "evaluation",
         "Drafting": "speculation",
+        "Evaluation": "evaluation",
         "ExitAnswer": "base",
         "ExitConfig": "model",
         "ExitDecoder": "decoder",
@@ -27,6 +29,7 @@ __getattr__, __dir__, __all__ = attach(
         "ExitModel": "model",
         "ExitResponder": "responder",
         "ExitRule": "base",
+        "ExitRun": "exit_run",
         "FreeRun": "free_running",
         "GateConfidence": "confidences",
         "GateFitConfig": "gates",
@@ -36,16 +39,19 @@ __getattr__, __dir__, __all__ = attach(
         "MonotoneSchedule": "rules",
         "Never": "rules",
         "Oracle": "oracle",
+        "Parts": "parts",
         "Prescribed": "rules",
         "Propagate": "cache_policies",
         "Recompute": "recompute",
+        "Reinforcement": "exit_run",
         "ReinforcementConfig": "reinforcement",
+        "RiskBound": "certification",
         "RuleEvaluation": "evaluation",
         "RuleSummary": "evaluation",
-        "RiskBound": "certification",
         "Sampled": "rules",
         "SavedExits": "saved",
         "SoftmaxGap": "confidences",
+        "Source": "parts",
         "SpeculationMeter": "speculation",
         "SpeculativeDecoder": "speculation",
         "StateSaturation": "confidences",
@@ -60,6 +66,7 @@ __getattr__, __dir__, __all__ = attach(
         "answer_cost": "free_running",
         "calibrate": "calibration",
         "certify_threshold": "certification",
+        "check_free": "exit_run",
         "evaluate": "evaluation",
         "every": "model",
         "exit_log_probabilities": "stick_breaking",
@@ -107,6 +114,11 @@ if TYPE_CHECKING:
     from forethought.early_exit.evaluation import RuleEvaluation as RuleEvaluation
     from forethought.early_exit.evaluation import RuleSummary as RuleSummary
     from forethought.early_exit.evaluation import evaluate as evaluate
+    from forethought.early_exit.exit_run import Calibration as Calibration
+    from forethought.early_exit.exit_run import Certification as Certification
+    from forethought.early_exit.exit_run import ExitRun as ExitRun
+    from forethought.early_exit.exit_run import Reinforcement as Reinforcement
+    from forethought.early_exit.exit_run import check_free as check_free
     from forethought.early_exit.free_running import FreeRun as FreeRun
     from forethought.early_exit.free_running import answer_cost as answer_cost
     from forethought.early_exit.free_running import free_run as free_run
@@ -125,6 +137,8 @@ if TYPE_CHECKING:
     from forethought.early_exit.oracle import first_agreeing as first_agreeing
     from forethought.early_exit.oracle import headroom_share as headroom_share
     from forethought.early_exit.oracle import static_depth as static_depth
+    from forethought.early_exit.parts import Parts as Parts
+    from forethought.early_exit.parts import Source as Source
     from forethought.early_exit.passage import Answers as Answers
     from forethought.early_exit.recompute import Recompute as Recompute
     from forethought.early_exit.reinforcement import ReinforcementConfig as ReinforcementConfig

@@ -126,7 +126,7 @@ def certify_threshold(
         ConfigError: Thresholds that do not fall or lie outside [0, 1].
     """
     bound = bound or RiskBound()
-    _check(thresholds)
+    check_thresholds(thresholds)
     confidence = confidence or GateConfidence(model)
     full = free_run(unadapted(model), Never(), task, batch_size=batch_size, report=report).answers
     columns: list[FloatArray] = []
@@ -153,7 +153,7 @@ def certify_losses(losses: FloatArray, thresholds: Sequence[float], bound: RiskB
         ConfigError: Thresholds that do not fall or lie outside [0, 1].
         DataError: Losses of another shape, missing or outside [0, 1].
     """
-    _check(thresholds)
+    check_thresholds(thresholds)
     if losses.shape[1:] != (len(thresholds),):
         raise DataError(f"{len(thresholds)} thresholds need losses of shape (n, {len(thresholds)}), got {losses.shape}")
     tolerance = map_tolerance(bound.tolerance) if bound.loss == "success" else bound.tolerance
@@ -182,7 +182,8 @@ def answer_losses(loss: Loss, task: Task, full: Sequence[ExitAnswer], chosen: Se
     return clipped_loss(safe, thrifty) if loss == "clipped" else signed_loss(safe, thrifty)
 
 
-def _check(thresholds: Sequence[float]) -> None:
+def check_thresholds(thresholds: Sequence[float]) -> None:
+    """Raise ConfigError unless thresholds fall, from safe to thrifty, within [0, 1]."""
     if list(thresholds) != sorted(set(thresholds), reverse=True) or not thresholds:
         raise ConfigError(f"thresholds must fall from safe to thrifty and not be empty, got {list(thresholds)}")
     for threshold in thresholds:

@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
-from forethought.early_exit.base import Report, silent
-from forethought.early_exit.free_running import free_run, unadapted
-from forethought.early_exit.model import ExitModel
-from forethought.early_exit.rules import Never
-from forethought.early_exit.task import Task
-from forethought.early_exit.teacher_forcing import ExitReadouts, teacher_force
+from forethought.early_exit.calibration import Reference
+from forethought.early_exit.teacher_forcing import ExitReadouts
 from forethought.errors import ConfigError
 from forethought.metrics import IntArray, static_hull
-
-Reference = Literal["student", "teacher"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,26 +59,6 @@ def first_agreeing(readouts: ExitReadouts, reference: Reference = "teacher") -> 
     agrees = np.vstack([readouts.exits == full, np.ones((1, len(full)), dtype=bool)])
     depths = np.array([*readouts.layers, readouts.n_layers])[agrees.argmax(axis=0)]
     return Oracle(reference, readouts.n_layers, readouts.question, depths)
-
-
-def oracle(
-    model: ExitModel, task: Task, *, reference: Reference = "teacher", batch_size: int = 64, report: Report = silent
-) -> Oracle:
-    """Let the unmodified model answer a task and find the first agreeing layers along its answers.
-
-    Args:
-        model: Model with exits.
-        task: Questions.
-        reference: Whose full depth is agreed with.
-        batch_size: Most answers computed at once.
-        report: Called after each batch.
-
-    Raises:
-        DataError: No answer has two tokens.
-    """
-    traces = free_run(unadapted(model), Never(), task, batch_size=batch_size, report=report).traces
-    keys = [task.key(i, 0) for i in range(len(traces))]
-    return first_agreeing(teacher_force(model, {}, traces, keys, report=report).readouts, reference)
 
 
 def static_depth(depths: Sequence[float], accuracies: Sequence[float], accuracy: float) -> float:

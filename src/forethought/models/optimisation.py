@@ -142,6 +142,7 @@ class Optimisation:
             began with other weights than the parameters have when this is made.
         clip: Largest norm of the gradient of all groups together.
         memory: What else a checkpoint keeps.
+        epsilon: Adam's. A gradient far below it moves a weight in proportion, one far above it by the whole rate.
         history: What each step reported.
         lost: Steps without effect, since their loss was not finite.
     """
@@ -152,6 +153,7 @@ class Optimisation:
     identity: Mapping[str, Any]
     clip: float = 1.0
     memory: Memory | None = None
+    epsilon: float = 1e-8
     history: list[dict[str, float]] = field(default_factory=list)
     lost: int = 0
 
@@ -159,7 +161,9 @@ class Optimisation:
         self._start = _weights_hash(self.groups)
         for parameter in self._parameters:
             parameter.requires_grad_(True)
-        self._adam = torch.optim.Adam([{"params": list(group.parameters), "lr": group.rate} for group in self.groups])
+        self._adam = torch.optim.Adam(
+            [{"params": list(group.parameters), "lr": group.rate} for group in self.groups], eps=self.epsilon
+        )
 
     @property
     def _parameters(self) -> list[nn.Parameter]:
@@ -243,7 +247,7 @@ class Optimisation:
     @property
     def _hash(self) -> str:
         rates = [group.rate for group in self.groups]
-        parts = [self.identity, self._start, rates, *self.schedule.shape, self.clip]
+        parts = [self.identity, self._start, rates, *self.schedule.shape, self.clip, self.epsilon]
         return content_hash(json.dumps(parts, sort_keys=True, default=str))[:16]
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from forethought.questions.generation import pilot_questions as pilot_questions
     from forethought.questions.pilot import PilotRow as PilotRow
     from forethought.questions.pilot import run_pilot as run_pilot
+    from forethought.questions.selection import spread as spread
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
@@ -39,6 +40,7 @@ __getattr__, __dir__, __all__ = attach(
         "pilot_questions": "generation",
         "read_questions": "files",
         "run_pilot": "pilot",
+        "spread": "selection",
         "worked": "arithmetic",
         "write_questions": "files",
     },

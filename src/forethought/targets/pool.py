@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from forethought.artifacts import load_artifact
 from forethought.core import DecodingPolicy, Prices, Target
 from forethought.errors import ConfigError
 
@@ -178,7 +179,8 @@ def read_pool(path: Path | str) -> Pool:
     """Read a pool file.
 
     Raises:
-        ConfigError: Not TOML, an unknown key, a value out of range, or two targets of one name.
+        ConfigError: Not TOML, an unknown key, a value out of range, a folder of exits that holds none, or two targets
+            of one name.
     """
     return parse_pool(path, Pool)
 
@@ -205,10 +207,28 @@ def parse_pool(path: Path | str, kind: type[P], **overrides: Any) -> P:
         raise ConfigError(f"{path} is not TOML: {error}") from error
     except ValidationError as error:
         raise ConfigError(f"{path}: {_told(kind, {**raw, **overrides}, error)}") from None
+    for entry in pool.target:
+        _check_exits(path, entry)
     names = [entry.name for entry in pool.target]
     if twice := {name for name in names if names.count(name) > 1}:
         raise ConfigError(f"{path} names target {sorted(twice)[0]!r} twice; names must be unique")
     return pool
+
+
+def _check_exits(path: Path | str, entry: PoolEntry) -> None:
+    """Refuse a folder that holds no exits when the file is read, not at the first answer.
+
+    Raises:
+        ConfigError: It is missing, damaged or something else.
+    """
+    if entry.exits is None or entry.exits.path is None:
+        return
+    try:
+        kind = load_artifact(Path(entry.exits.path))[0].get("kind")
+    except OSError as error:
+        raise ConfigError(f"{path}: target {entry.name!r}: exits.path: {error}") from None
+    if kind != "exits":
+        raise ConfigError(f"{path}: target {entry.name!r}: exits.path: {entry.exits.path} holds {kind!r}, not exits")
 
 
 def _told(kind: type[Pool], raw: Mapping[str, Any], error: ValidationError) -> str:

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forethought.cli.collect import spread
 from forethought.core import Question
+from forethought.errors import ConfigError, DataError
+from forethought.questions import spread
 
 QUESTIONS = [Question.ask(f"question {i}", id=f"q{i}", group="abc"[i % 7 % 3]) for i in range(60)]
 
@@ -31,3 +32,10 @@ def test_a_larger_limit_keeps_what_a_smaller_one_drew(seed):
 @pytest.mark.parametrize("limit", [None, 60, 1000])
 def test_no_limit_keeps_all(limit):
     assert spread(QUESTIONS, limit, 0) == QUESTIONS
+
+
+def test_what_cannot_be_drawn_is_refused():
+    with pytest.raises(ConfigError, match="limit must be >= 1, got 0"):
+        spread(QUESTIONS, 0, 0)
+    with pytest.raises(DataError, match="no questions"):
+        spread([], None, 0)

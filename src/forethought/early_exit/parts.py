@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from forethought.core import DecodingPolicy, Question, content_hash
+from forethought.errors import ConfigError, DataError
 
 SHARES = (0.38, 0.09, 0.53)
 """Of the questions, to train, certify and test: an interval on 1,500 questions needs most of them."""
@@ -76,10 +77,9 @@ class Parts:
         """
         if source.name == ARITHMETIC:
             return cls._arithmetic(source)
-        from forethought.cli.collect import spread
         from forethought.data import default_questions
         from forethought.outcomes import split
-        from forethought.questions import read_questions
+        from forethought.questions import read_questions, spread
 
         path = default_questions() if source.name == COMMITTED else Path(source.name)
         asked = spread(read_questions(path), source.limit, source.seed)
@@ -89,7 +89,6 @@ class Parts:
     @classmethod
     def _arithmetic(cls, source: Source) -> Parts:
         """Each from its own part of all expressions, so that none that the decoder was trained on judges it."""
-        from forethought.errors import ConfigError
         from forethought.questions import arithmetic_questions
 
         if source.limit is not None and source.limit < 1:
@@ -105,8 +104,6 @@ class Parts:
         Raises:
             DataError: The questions are others by now.
         """
-        from forethought.errors import DataError
-
         source = Source(described["source"], described["limit"], described["seed"])
         parts = cls.read(source)
         if parts.describe() != described:
