@@ -48,7 +48,7 @@ from forethought.voting import MajorityVote, Poll
 SEEDS = (0, 1, 2)
 SHARES = (0.25, 0.5, 0.75)
 PRICES = (0.05, 0.15)
-CONTEXT = 512
+CONTEXT = 640
 LONGEST = 56
 """Tokens of a trial: a question of five operations needs 52."""
 NEAR = 20.0
@@ -80,14 +80,14 @@ class Size:
     validation: int = 500
     test: int = 5000
     plan: TrainingPlan = field(default_factory=lambda: TrainingPlan(steps=2000, early=0.0))
-    recipe: TraceRecipe = field(default_factory=lambda: TraceRecipe(votes=2000, distinct=(2, 12), orders=3))
-    imitation: SupervisedConfig = field(default_factory=lambda: SupervisedConfig(steps=600, batch=32, rate=1e-3))
+    recipe: TraceRecipe = field(default_factory=lambda: TraceRecipe(votes=3000, distinct=(2, 12), orders=3))
+    imitation: SupervisedConfig = field(default_factory=lambda: SupervisedConfig(steps=1000, batch=32, rate=1.5e-3))
     practice: PolicyConfig = field(default_factory=lambda: PolicyConfig(steps=80))
 
     @property
     def name(self) -> str:
         """Of the folder of these settings: another study never finds its arms."""
-        return content_hash(json.dumps([asdict(self), LONGEST, NEAR], sort_keys=True))[:12]
+        return content_hash(json.dumps([asdict(self), LONGEST, NEAR, CONTEXT, "restated"], sort_keys=True))[:12]
 
 
 FULL = Size()
@@ -124,7 +124,7 @@ class Study:
             train_small_decoder(self.root / "base", size=DecoderSize(context=CONTEXT), plan=size.plan)
         self.plain = load(self.root / "base")
         self.base = extend_vocabulary(self.plain, PHRASES, context=CONTEXT)
-        self.form = TraceFormat.of(self.base)
+        self.form = TraceFormat.of(self.base, restate=True)
         self.policy = DecodingPolicy(max_tokens=LONGEST, temperature=1.0)
         self.train = arithmetic_questions("train", size.train, seed=0)
         self.test = arithmetic_questions("test", size.test, seed=2)

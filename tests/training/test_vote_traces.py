@@ -112,6 +112,17 @@ def test_every_right_answer_is_used_before_one_is_repeated(tiny: LanguageModel) 
     assert set(counts.values()) == {1, 2}
 
 
+def test_several_orders_of_a_question(tiny: LanguageModel) -> None:
+    """One of each question comes before a second of any."""
+    samples = {Question.ask(f"q{i}"): [Sample(f"{i}{k}", Grade(1.0, "right", "2")) for k in range(8)] for i in range(3)}
+    with pytest.raises(DataError, match="6 voting traces were asked for and 3 can be made"):
+        made(tiny, samples, votes=6, alpha=0)
+    traces = [read(tiny, trace) for trace in made(tiny, samples, votes=6, alpha=0, orders=2)]
+    first, second = (sorted(trials[0][0] for trials in part) for part in (traces[:3], traces[3:]))
+    assert first == second == ["0", "1", "2"]
+    assert len({tuple(trials) for trials in traces}) == 6
+
+
 def test_a_seed_decides_all(tiny: LanguageModel) -> None:
     samples = pool({f"q{i}": "2272525122" for i in range(8)})
     first, again, other = (made(tiny, samples, votes=4, seed=seed) for seed in (0, 0, 1))
@@ -135,12 +146,13 @@ def test_what_no_writer_writes_is_left_out(make: Callable[..., LanguageModel]) -
 def test_what_is_refused(tiny: LanguageModel) -> None:
     for settings in (
         {"votes": 0},
+        {"orders": 0},
         {"alpha": -0.1},
         {"alpha": float("nan")},
         {"distinct": (5, 4)},
         {"distinct": (0, 4)},
     ):
-        with pytest.raises(ConfigError, match="votes must be >= 1, alpha >= 0 and distinct a range"):
+        with pytest.raises(ConfigError, match="votes and orders must be >= 1, alpha >= 0 and distinct a range"):
             TraceRecipe(**settings)  # type: ignore[arg-type]
     with pytest.raises(DataError, match="sample more or widen the range"):
         made(tiny, {})

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forethought.artifacts import atomic_directory, load_artifact, save_artifact
-from forethought.core import Message
+from forethought.core import Message, content_hash
 from forethought.errors import ArtifactError, ConfigError
 from forethought.models.language_model import LanguageModel, no_progress_bar
 from forethought.questions.arithmetic import LEVELS, expressions, written_out
@@ -211,19 +211,20 @@ def extend_vocabulary(model: LanguageModel, phrases: Sequence[str], *, context: 
     from transformers import LlamaConfig, LlamaForCausalLM
 
     tokenizer = copy.deepcopy(model.tokenizer)
-    known = len(tokenizer)
-    if tokenizer.add_tokens([AddedToken(phrase, normalized=False) for phrase in phrases]) != len(phrases):
+    known = tokenizer.get_vocab()
+    if len({*known, *phrases}) != len(known) + len(phrases):
         raise ConfigError(f"each phrase must be new to the tokenizer and named once, got {list(phrases)}")
+    tokenizer.add_tokens([AddedToken(phrase, normalized=False) for phrase in phrases])
     tokenizer.model_max_length = context
     settings = {**model.model.config.to_dict(), "vocab_size": len(tokenizer), "max_position_embeddings": context}
     weights = dict(model.model.state_dict())
     for name in ("model.embed_tokens.weight", "lm_head.weight"):
-        old = weights[name][:known]
+        old = weights[name][: len(known)]
         weights[name] = torch.cat([old, old.mean(dim=0, keepdim=True).expand(len(phrases), -1)])
     with torch.random.fork_rng(devices=[]):
         extended = LlamaForCausalLM(LlamaConfig(**settings)).float()
     extended.load_state_dict(weights)
-    return LanguageModel(model.name, extended, tokenizer, weights=model.weights)
+    return LanguageModel(model.name, extended, tokenizer, weights=content_hash(f"{model.weights} {[*phrases]}"))
 
 
 def save_decoder(model: LanguageModel, folder: Path) -> None:

@@ -118,7 +118,13 @@ def optimise(
         "stage": "optimise",
         **asdict(config),
         "selection": dict(selection.settings),
-        "practice": [asked, asdict(practice.policy), practice.form.decide, asdict(practice.rule)],
+        "practice": [
+            asked,
+            asdict(practice.policy),
+            practice.form.decide,
+            practice.form.restate,
+            asdict(practice.rule),
+        ],
         "model": learner.model.weights,
     }
     groups = [Group(learner.parameters, config.rate)]

@@ -7,6 +7,7 @@ from typing import Literal
 
 from forethought.errors import ConfigError
 from forethought.models import LanguageModel
+from forethought.targets.generation import Prompt
 from forethought.voting.trace import CLOSE, OPEN, SINGLE
 
 Decide = Literal["after_first", "before"]
@@ -33,6 +34,8 @@ class TraceFormat:
         vote: Begins what a voting trace writes at the choice.
         once: Begins what a trace of one trial writes there.
         tail: What of `end` is left once its tag can be read. The engine writes it, whoever closes the trial.
+        restate: Whether the engine repeats the question at the start of every trial. A small decoder, which attends by
+            relative place, then finds it where it has learnt to: right before what it writes.
     """
 
     decide: Decide
@@ -41,10 +44,16 @@ class TraceFormat:
     vote: tuple[int, ...]
     once: tuple[int, ...]
     tail: tuple[int, ...]
+    restate: bool = False
 
     @classmethod
-    def of(cls, model: LanguageModel, decide: Decide = "after_first") -> TraceFormat:
+    def of(cls, model: LanguageModel, decide: Decide = "after_first", *, restate: bool = False) -> TraceFormat:
         """The format in a model's vocabulary.
+
+        Args:
+            model: Whose.
+            decide: Where the choice is made.
+            restate: Whether every trial begins with the question.
 
         Raises:
             ConfigError: An unknown `decide`, or a tokenizer in which both choices begin alike or a part is unknown.
@@ -52,11 +61,15 @@ class TraceFormat:
         if decide not in ("after_first", "before"):
             raise ConfigError(f"decide must be 'after_first' or 'before', got {decide!r}")
         vote, once = (TRIAL, SINGLE) if decide == "after_first" else (VOTE, ONCE)
-        end = _ids(model, END)
-        form = cls(decide, _ids(model, TRIAL), end, _ids(model, vote), _ids(model, once), _tail(model, end))
+        trial, end = _ids(model, TRIAL), _ids(model, END)
+        form = cls(decide, trial, end, _ids(model, vote), _ids(model, once), _tail(model, end), restate)
         if form.vote[0] == form.once[0]:
             raise ConfigError(f"{model.name}: {vote!r} and {once!r} begin with one token, so there is no choice")
         return form
+
+    def restated(self, prompt: Prompt) -> tuple[int, ...]:
+        """What the engine writes after the tag that opens a trial: the prompt but for its fixed beginning."""
+        return prompt.ids[prompt.shared :] if self.restate else ()
 
     @property
     def choices(self) -> tuple[int, int]:

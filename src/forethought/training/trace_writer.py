@@ -140,14 +140,12 @@ class TraceWriter:
             traces.update(zip(batch, (row.trace for row in rows), strict=True))
         return [traces[i] for i in range(len(questions))]
 
-    def closes(self, trial: Sequence[int]) -> bool:
-        """Whether the last tokens of a trial write the tag that closes it."""
-        # It has eight characters, hence at most eight tokens; a few more, because the last may carry what follows.
-        return CLOSE in self.model.tokenizer.decode(trial[-2 * len(CLOSE) :])
-
     def _prompts(self, questions: Sequence[Question]) -> list[Prompt]:
-        # A question that is too long is cut so that two trials always fit.
-        room = DecodingPolicy(system=self.policy.system, max_tokens=self._least)
+        # A question that is too long is cut so that two trials always fit, with the question in each if it is restated.
+        taken = self._least
+        if self.form.restate:
+            taken += 2 * (self.model.context - self._least) // 3
+        room = DecodingPolicy(system=self.policy.system, max_tokens=taken)
         return LocalResponder(self.model, Target("traces", self.model.name, room)).prompts(questions)
 
     def _batches(self, order: Sequence[int], prompts: Sequence[Prompt]) -> Iterator[list[int]]:
@@ -176,7 +174,8 @@ class TraceWriter:
         logits, cache, mask = Generator(self.model, self.policy, self.model.eos.__contains__).prefill(prompts)
         index = torch.tensor([place[row.trace.prompt] for row in rows])
         positions = torch.tensor([len(row.trace.prompt.ids) for row in rows])
-        longest = min(self._most, self.model.context - int(positions.min()))
+        restated = self.rule.cap * max(len(self.form.restated(prompt)) for prompt in prompts)
+        longest = min(self._most + restated, self.model.context - int(positions.min()))
         live = Rows(
             copy_rows(cache, index, mask.shape[1] + _ROOM),
             mask[index],
@@ -239,7 +238,8 @@ class _Row:
         self.deciding = writer.form.decide == "before"
         self._grading = grading
         self._vote = vote
-        self._queue: deque[int] = deque(() if self.deciding else writer.form.trial)
+        self._opening = writer.form.trial + writer.form.restated(trace.prompt)
+        self._queue: deque[int] = deque(() if self.deciding else self._opening)
         self._trial: list[int] = []
         self._poll = Poll(writer.rule)
 
@@ -272,18 +272,20 @@ class _Row:
         self.deciding = False
         self.trace.voted = token == form.choices[0]
         if form.decide == "before":
-            self._queue.extend((form.vote if self.trace.voted else form.once)[1:] + form.trial)
+            self._queue.extend((form.vote if self.trace.voted else form.once)[1:] + self._opening)
         elif self.trace.voted:
-            self._queue.extend(form.vote[1:])
+            self._queue.extend(self._opening[1:])
         else:
             self._finish()
 
     def _read(self) -> None:
         """Whether the trial has ended, and what follows it."""
         writer, trial = self.writer, self._trial
+        if not (trial[-1] in writer.closing or trial[-1] in writer.eos or len(trial) == writer.policy.max_tokens):
+            return
         # A tag has eight characters, hence at most eight tokens; a few more, because the last may carry what follows.
         _, closed, after = writer.model.tokenizer.decode(trial[-2 * len(CLOSE) :]).partition(CLOSE)
-        if not closed and trial[-1] not in writer.model.eos and len(trial) < writer.policy.max_tokens:
+        if not closed and trial[-1] not in writer.eos and len(trial) < writer.policy.max_tokens:
             return
         text = writer.model.tokenizer.decode(trial, skip_special_tokens=True).partition(CLOSE)[0]
         text = text.replace(OPEN, " ").strip()
@@ -305,12 +307,13 @@ class _Row:
         elif not self.trace.voted or verdict.stop or not self._room():
             self._finish()
         else:
-            self._queue.extend(form.trial)
+            self._queue.extend(self._opening)
 
     def _room(self) -> bool:
         trace = self.trace
         used = len(trace.prompt.ids) + len(trace.tokens) + len(self._queue)
-        return used + self.writer.longest_trial <= self.writer.model.context
+        restated = len(self._opening) - len(self.writer.form.trial)
+        return used + restated + self.writer.longest_trial <= self.writer.model.context
 
     def _finish(self) -> None:
         trace, verdict = self.trace, self._poll.verdict

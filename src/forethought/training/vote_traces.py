@@ -174,7 +174,7 @@ def _assembled(
         put(choice, own=1)
     for number, trial in enumerate(trials):
         opens = number == 1 and form.decide == "after_first"
-        put(form.vote if opens else form.trial, own=1 if opens else 0)
+        put((*form.trial, *form.restated(prompt)), own=1 if opens else 0)
         body = [*model.tokenizer(trial.text, add_special_tokens=False, verbose=False)["input_ids"], *form.end]
         put(body, own=len(body) - len(form.tail))
     if form.decide == "after_first" and not vote:
