@@ -1,4 +1,4 @@
-"""What choosing under a budget costs, and how near a paced stream comes to its budget and to hindsight."""
+"""What choosing under a budget costs, how near a paced stream comes to its budget, and what recorded answers gain."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 from batches import serving_tables, training_programme, training_responses
+from budgets import recorded_figures
 from pacing import Run, followed
 from stream import REQUESTS
 
@@ -23,7 +24,8 @@ SHARES = (0.25, 0.5, 0.75)
 
 
 def measure(options: Options) -> dict[str, Figure]:
-    return {**batch_figures(options.quick), **million_figures(options.quick), **stream_figures(options.quick)}
+    drawn = {**batch_figures(options.quick), **million_figures(options.quick), **stream_figures(options.quick)}
+    return {**drawn, **recorded_figures(options)}
 
 
 def batch_figures(quick: bool) -> dict[str, Figure]:

@@ -7,9 +7,10 @@ import pytest
 
 from forethought.cli import VERBS, main
 
-EVERY = [[verb] for verb in VERBS if verb not in ("models", "keys", "exits")]
+EVERY = [[verb] for verb in VERBS if verb not in ("models", "keys", "exits", "budget")]
 EVERY += [["models", "fetch"], ["models", "list"]]
 EVERY += [["keys", each] for each in ("create", "list", "revoke")]
+EVERY += [["budget", each] for each in ("pretrain", "sft", "ibpo", "evaluate")]
 EVERY += [["exits", each] for each in ("calibrate", "reinforce", "generate", "evaluate")]
 
 

@@ -27,12 +27,13 @@ def evaluate(
     questions: Path | None = None,
     outcomes: Path | None = None,
     pool: Path | None = None,
+    budget: str | None = None,
     draws: int = 1000,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Evaluate RUN/router on the report part and write RUN/evaluation.json and RUN/report.html.
 
-    Example: `forethought evaluate runs/mine`
+    Example: `forethought evaluate runs/mine --budget 0.00001/question`
 
     Args:
         run: Folder of a fit.
@@ -40,26 +41,35 @@ def evaluate(
         questions: Questions as JSON lines; by default the committed ones.
         outcomes: Outcomes as Parquet; by default the committed ones.
         pool: Pool file with today's prices.
+        budget: Mean USD a question to serve the report part under, as 0.002/question or 0.002; adds a section on what
+            allocation over the pool's targets (models, votes, depths) buys with it, beside other rules.
         draws: Bootstrap draws behind every interval.
         json: Print the evaluation as one JSON object.
     """
     from forethought.cli.inputs import Inputs
+    from forethought.evaluation import read_budget
 
     stores = tuple(activations) or (run / "activations",)
-    found = run_evaluation(run, Inputs(stores, questions, outcomes, pool), draws, out=notes if json else console)
+    usd = None if budget is None else read_budget(budget)
+    inputs = Inputs(stores, questions, outcomes, pool)
+    found = run_evaluation(run, inputs, draws, budget=usd, out=notes if json else console)
     if json:
         print_json(found)
 
 
-def run_evaluation(run: Path, inputs: Inputs, draws: int, *, out: Console = console) -> dict[str, Any]:
+def run_evaluation(
+    run: Path, inputs: Inputs, draws: int, *, budget: float | None = None, out: Console = console
+) -> dict[str, Any]:
     """Evaluate, write JSON and HTML, print the table, and return the evaluation as plain data."""
-    from forethought.evaluation import diagnose, encoder_matrix, plain
+    from forethought.evaluation import diagnose, encoder_matrix, evaluate_budget, plain
     from forethought.evaluation import evaluate as evaluate_fit
     from forethought.evaluation.report import render_table, write_report
     from forethought.evaluation.roi import monthly_savings
 
     fit, data, config = read_run(run, inputs)
     confidence = inputs.confidence([question.id for question in data.questions])
+    # First, since a budget that nothing can keep is a user's error, and contenders take minutes.
+    served = None if budget is None else evaluate_budget(data, fit, fit.router.prices, budget, draws=draws)
     with progress("evaluate") as report:
         found = evaluate_fit(
             data,
@@ -71,6 +81,8 @@ def run_evaluation(run: Path, inputs: Inputs, draws: int, *, out: Console = cons
         ).json()
     found["diagnostics"] = plain(diagnose(data, fit))
     found["encoders"] = plain(encoder_matrix(data, fit, config, draws=draws)) if len(data.stores) > 1 else []
+    if served is not None:
+        found["budget"] = plain(served)
     write_json(run / "evaluation.json", found)
     costs = found["frontier"]["targets"][found["about"]["best_single"]]["cost"]
     savings = monthly_savings(found, queries_per_month=QUERIES_PER_MONTH) if costs else ()

@@ -7,27 +7,36 @@ from forethought._lazy import attach
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
+        "Allotment": "budget_rules",
+        "BudgetRow": "budget",
+        "BudgetTable": "budget",
         "Card": "cards",
         "Contender": "contenders",
         "Contest": "voting",
         "Evaluation": "evaluate",
+        "Forecast": "budget_rules",
         "PopulationBayes": "voting",
         "RuleCard": "voting",
         "RuleReplays": "voting",
         "STANDARD_RULES": "voting",
+        "Serving": "budget_rules",
         "Truth": "cards",
+        "allotments": "budget_rules",
         "ask_confidence": "confidence",
         "baselines": "contenders",
+        "budget_rows": "budget",
         "compare_rules": "voting",
         "compare_strategies": "strategies",
         "diagnose": "diagnostics",
         "difference": "cards",
         "evaluate": "evaluate",
+        "evaluate_budget": "budget",
         "encoder_matrix": "encoders",
         "heads": "contenders",
         "held_out_families": "held_out",
         "over_seeds": "over_seeds",
         "plain": "plain",
+        "read_budget": "budget",
         "replay_rules": "voting",
         "rule_label": "voting",
         "score_card": "cards",
@@ -35,6 +44,15 @@ __getattr__, __dir__, __all__ = attach(
 )
 
 if TYPE_CHECKING:
+    from forethought.evaluation.budget import BudgetRow as BudgetRow
+    from forethought.evaluation.budget import BudgetTable as BudgetTable
+    from forethought.evaluation.budget import budget_rows as budget_rows
+    from forethought.evaluation.budget import evaluate_budget as evaluate_budget
+    from forethought.evaluation.budget import read_budget as read_budget
+    from forethought.evaluation.budget_rules import Allotment as Allotment
+    from forethought.evaluation.budget_rules import Forecast as Forecast
+    from forethought.evaluation.budget_rules import Serving as Serving
+    from forethought.evaluation.budget_rules import allotments as allotments
     from forethought.evaluation.cards import Card as Card
     from forethought.evaluation.cards import Truth as Truth
     from forethought.evaluation.cards import difference as difference

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forethought.artifacts import atomic_write
-from forethought.evaluation.report import numbers, sentences, tables
+from forethought.evaluation.report import budget, numbers, sentences, tables
 from forethought.evaluation.report.contenders import READING as CONTENDERS_READING
 from forethought.evaluation.report.contenders import draw_contenders
 from forethought.evaluation.report.drawing import COLOURS, Picture, picture
@@ -50,14 +50,14 @@ def render_report(
 
     Args:
         evaluation: `Evaluation.json()`; its optional `diagnostics` are rows of `layer_report`,
-            its optional `held_out` is a `HeldOut`.
+            its optional `held_out` is a `HeldOut`, its optional `budget` a `BudgetTable`.
         published: The papers' own figures (`read_published`); by default the evaluation's.
         savings: Projections to show.
 
     Raises:
         ConfigError: matplotlib is not installed.
     """
-    optional = {"encoders": (), "held_out": None, **evaluation}
+    optional = {"encoders": (), "held_out": None, "budget": None, **evaluation}
     evaluation = {**optional, "published": published or evaluation.get("published")}
     return _template().render(
         e=evaluation,
@@ -71,6 +71,7 @@ def render_report(
         layers=layer_rows(evaluation),
         geometry=geometry_rows(evaluation),
         recorded=recorded_points(evaluation),
+        budget=budget,
         numbers=numbers,
         sentences=sentences,
         tables=tables,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from forethought.evaluation.report.budget import BUDGET, budget_rows, budget_title
 from forethought.evaluation.report.numbers import (
     change,
     decimal,
@@ -69,8 +70,9 @@ def _rich(table: Summary) -> Table:
 
 
 def summary_tables(evaluation: Evaluated) -> list[Summary]:
-    """Contenders, differences, references and operating points, every column."""
+    """Contenders, differences, references, operating points and, where one was given, a budget; every column."""
     n = f"n={evaluation['about']['n_report']}"
+    budget = evaluation.get("budget")
     return [
         Summary(f"Contenders ({n}, 95% intervals)", CONTENDERS, contender_rows(evaluation)),
         Summary(f"forethought minus each ({n}, paired)", DIFFERENCES, difference_rows(evaluation)),
@@ -80,6 +82,7 @@ def summary_tables(evaluation: Evaluated) -> list[Summary]:
             operating_header(evaluation),
             operating_rows(evaluation),
         ),
+        *([Summary(budget_title(budget), BUDGET, budget_rows(budget))] if budget else []),
     ]
 
 
@@ -94,7 +97,7 @@ CONTENDERS = (
     "contender", "may look at", "accuracy", "gap captured", "AUROC", "AUROC in family", "Brier", "ECE",
     "where targets differ",
 )  # fmt: skip
-LEFT_OUT = ("may look at", "Brier", "ECE", "where targets differ")
+LEFT_OUT = ("may look at", "Brier", "ECE", "where targets differ", "its setting", "predicted USD per 1,000")
 """Columns that Markdown and the page have and a terminal has no room for."""
 DIFFERENCES = ("against", "gap captured, points", "AUROC")
 WITHOUT = ("reference", "accuracy", "USD per 1,000")
