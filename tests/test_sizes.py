@@ -37,8 +37,10 @@ def parameters(node: Function) -> int:
 
 
 def is_command(node: Function, where: str) -> bool:
-    """A verb's parameters are its flags."""
-    return where.startswith("cli/") and node.name.rstrip("_") in (Path(where.split(":")[0]).stem, "fetch", "list")
+    """A verb's parameters are its flags, also those of a verb under another."""
+    verbs = (Path(where.split(":")[0]).stem, "fetch", "list")
+    nested = any(ast.unparse(decorator).startswith("app.command") for decorator in node.decorator_list)
+    return where.startswith("cli/") and (nested or node.name.rstrip("_") in verbs)
 
 
 def test_no_module_is_too_long():

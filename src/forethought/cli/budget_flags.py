@@ -192,7 +192,7 @@ class PracticeFlags:
     samples: int = 8
     accumulate_prompts: int = 1
     accumulate_samples: int = 1
-    rate: float = 1e-4
+    rate: float = 5e-4
 
     def config(self, seed: int) -> PolicyConfig:
         """Of the loop."""

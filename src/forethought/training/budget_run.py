@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from forethought.activations import TransformersEncoder
-from forethought.artifacts import atomic_write
+from forethought.artifacts import atomic_write, load_artifact
 from forethought.core import DecodingPolicy, Question, Target, content_hash
 from forethought.early_exit import Parts
 from forethought.errors import ArtifactError, ConfigError
@@ -28,6 +28,8 @@ from forethought.training.vote_traces import Sample, TraceRecipe, traces_to_imit
 
 WINDOW = 512
 """Of a small decoder once it votes: eight trials of 56 tokens and their tags."""
+LAST = 10
+"""Steps that the figures of a run are the mean of."""
 SLICE = 64
 """Questions whose samples are kept at once."""
 
@@ -95,8 +97,9 @@ class BudgetRun:
         form = TraceFormat.of(base, stage.decide)
         traces = traces_to_imitate(base, form, samples, prompts, stage.recipe)
         learner = begun(base, stage.trained, stage.recipe.seed)
-        steps = imitate(learner, traces, stage.training, checkpoint=self.work / "imitation")
-        last = self._through("imitate", steps, stage.training.steps)
+        checkpoint = self.work / "imitation"
+        steps = imitate(learner, traces, stage.training, checkpoint=checkpoint)
+        last = self._through("imitate", steps, stage.training.steps, checkpoint)
         made = {"stage": "imitation", **asdict(stage), "figures": last}
         saved = SavedPolicy(
             source, stage.trained, stage.decide, policy, stage.recipe.rule, self.parts.describe(), (made,)
@@ -123,21 +126,23 @@ class BudgetRun:
             features = PrefillFeatures(TransformersEncoder(saved.learner(begin).model), asked)
         form = TraceFormat.of(learner.model, saved.decide)
         practice = Practice(asked, form, saved.policy, saved.rule, features)
-        steps = optimise(learner, practice, selection, config, checkpoint=self.work / "practice")
-        last = self._through(selection.name, steps, config.steps)
+        checkpoint = self.work / "practice"
+        steps = optimise(learner, practice, selection, config, checkpoint=checkpoint)
+        last = self._through(selection.name, steps, config.steps, checkpoint)
         made = {"stage": "practice", "selection": dict(selection.settings), **asdict(config), "figures": last}
         new = replace(saved, questions=self.parts.describe(), made=(*saved.made, made))
         new.save(self.out, learner)
         return new
 
-    def _through(self, name: str, steps: Iterator[Mapping[str, float]], total: int) -> dict[str, float]:
-        """Take every step, showing it; what the last ones reported, on average."""
-        history = []
+    def _through(
+        self, name: str, steps: Iterator[Mapping[str, float]], total: int, checkpoint: Path
+    ) -> dict[str, float]:
+        """Take every step that is left, showing it; what the last ones of the whole run reported, on average."""
         with self.show(name) as told:
             for figures in steps:
-                history.append(figures)
                 told(int(figures["step"]) + 1, total, _line(figures))
-        return {key: sum(row[key] for row in history[-10:]) / len(history[-10:]) for key in history[-1]}
+        last = load_artifact(checkpoint)[0]["history"][-LAST:]
+        return {key: sum(row[key] for row in last) / len(last) for key in last[-1]}
 
     def _sampled(
         self, model: LanguageModel, policy: DecodingPolicy, count: int
