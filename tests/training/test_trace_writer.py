@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import Any
 
 import pytest
@@ -407,3 +408,21 @@ def test_the_embedded_model_in_any_batch(decide: Any) -> None:
         assert trace.logprob == pytest.approx(float(chosen_logprobs(smol, [trace])[0]), abs=1e-3)
         assert list(parse(trace.text, lambda text: text).trials) == trace.trials
         assert smol.tokenizer.decode(trace.tokens).count("[/TRIAL]\n[TRIAL] ") == len(trace.trials) - 1
+
+
+# --- the question restated ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("decide", MODES)
+def test_a_restated_question_opens_every_trial_and_is_no_choice(chain: Chain, ask: Ask, decide: Any) -> None:
+    model = chain(context=200, right=0.5, wrong="1345678")
+    plain = TraceFormat.of(model, decide)
+    form = TraceFormat.of(model, decide, restate=True)
+    policy = DecodingPolicy(max_tokens=6, temperature=1.0)
+    for trace in TraceWriter(model, form, policy, batch_size=4).write(ask(6), range(6), vote=True):
+        question = list(trace.prompt.ids[trace.prompt.shared :])
+        assert plain.restated(trace.prompt) == ()
+        written = [list(run) for own, run in groupby(range(len(trace.tokens)), trace.chosen.__getitem__) if not own]
+        openings = [run for run in written if [trace.tokens[i] for i in run][-len(question) :] == question]
+        assert len(openings) == len(trace.trials) >= 2
+        assert [trace.tokens[i] for i in openings[0]][-len(question) - 1] == form.trial[-1]
