@@ -12,7 +12,7 @@ import numpy as np
 
 from forethought.activations import TransformersEncoder
 from forethought.allocation import SmoothedMargins
-from forethought.artifacts import load_artifact, save_artifact
+from forethought.artifacts import atomic_write, load_artifact, save_artifact
 from forethought.core import DecodingPolicy, Question, Target, content_hash
 from forethought.errors import ConfigError
 from forethought.models import DecoderSize, TrainingPlan, extend_vocabulary, load, train_small_decoder
@@ -66,9 +66,9 @@ class Size:
         train: Questions to practise on.
         sampled: Of them, those whose plain samples traces are made of.
         samples: Plain samples a question.
-        validation: Questions that checkpoints are chosen on.
         test: That report.
-        plan: How the decoder is trained before all this: so that it is often wrong.
+        plan: How the decoder is trained before all this: so that it is often wrong. None takes the committed one.
+        temperature: Of every sample.
         recipe: Traces to imitate.
         imitation: How.
         practice: Every method's loop.
@@ -77,9 +77,9 @@ class Size:
     train: int = 20000
     sampled: int = 2000
     samples: int = 32
-    validation: int = 500
     test: int = 5000
-    plan: TrainingPlan = field(default_factory=lambda: TrainingPlan(steps=2000, early=0.0))
+    plan: TrainingPlan | None = field(default_factory=lambda: TrainingPlan(steps=2000, early=0.0))
+    temperature: float = 1.0
     recipe: TraceRecipe = field(default_factory=lambda: TraceRecipe(votes=3000, distinct=(2, 12), orders=3))
     imitation: SupervisedConfig = field(default_factory=lambda: SupervisedConfig(steps=1000, batch=32, rate=1.5e-3))
     practice: PolicyConfig = field(default_factory=lambda: PolicyConfig(steps=80))
@@ -92,15 +92,15 @@ class Size:
 
 FULL = Size()
 QUICK = Size(
-    train=400,
-    sampled=200,
-    samples=8,
-    validation=50,
-    test=60,
-    plan=TrainingPlan(steps=40, early=0.0),
-    recipe=TraceRecipe(votes=2, distinct=(1, 8)),
-    imitation=SupervisedConfig(steps=10, batch=8),
-    practice=PolicyConfig(steps=2, prompts=8, samples=4),
+    train=40,
+    sampled=30,
+    samples=6,
+    test=10,
+    plan=None,
+    temperature=2.0,
+    recipe=TraceRecipe(votes=4, distinct=(2, 8)),
+    imitation=SupervisedConfig(steps=4, batch=8),
+    practice=PolicyConfig(steps=2, prompts=6, samples=4),
 )
 
 
@@ -120,12 +120,12 @@ class Study:
         self.size = size
         self.seed = seed
         self.report = report
-        if not (self.root / "base").is_dir():
+        if size.plan is not None and not (self.root / "base").is_dir():
             train_small_decoder(self.root / "base", size=DecoderSize(context=CONTEXT), plan=size.plan)
-        self.plain = load(self.root / "base")
+        self.plain = load("arithmetic-small" if size.plan is None else self.root / "base")
         self.base = extend_vocabulary(self.plain, PHRASES, context=CONTEXT)
         self.form = TraceFormat.of(self.base, restate=True)
-        self.policy = DecodingPolicy(max_tokens=LONGEST, temperature=1.0)
+        self.policy = DecodingPolicy(max_tokens=LONGEST, temperature=size.temperature)
         self.train = arithmetic_questions("train", size.train, seed=0)
         self.test = arithmetic_questions("test", size.test, seed=2)
         self._features: PrefillFeatures | None = None
@@ -196,7 +196,8 @@ class Study:
             asked = [question for question in self.sampled for _ in range(self.size.samples)]
             numbers = [i % self.size.samples for i in range(len(asked))]
             texts = [answer.text for answer in self._responder().respond(asked, numbers)]
-            file.write_text(json.dumps(texts))
+            with atomic_write(file) as new:
+                new.write_text(json.dumps(texts))
         texts, judge = json.loads(file.read_text()), grader("number")
         rows = np.array(texts, dtype=object).reshape(len(self.sampled), -1)
         return {
