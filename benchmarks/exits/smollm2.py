@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -78,19 +79,21 @@ class Committed:
         return Threshold(GateConfidence(self.model), self.saved.report.get("chosen", 1.0) if served is None else served)
 
     def figures(self) -> dict[str, Figure]:
-        """Everything."""
-        return {**self.quality(), **self.time(), **self.speculation()}
+        """Everything; each part is computed once an artifact."""
+        parts = {"quality": self._quality, "time": self._time, "speculation": self._speculation}
+        return {name: figure for part, compute in parts.items() for name, figure in self.kept(part, compute).items()}
 
-    def quality(self) -> dict[str, Figure]:
-        """What is saved and what it costs, free-running, against the unmodified model; computed once an artifact."""
-        kept = self.folder / f"quality-{self.saved.hash[:12]}-{len(self.task.questions)}.json"
+    def kept(self, part: str, compute: Callable[[], dict[str, Figure]]) -> dict[str, Figure]:
+        """One part's figures, from disk where they were computed before."""
+        kept = self.folder / f"{part}-{self.saved.hash[:12]}-{len(self.task.questions)}.json"
         if not kept.is_file():
-            figures = {name: asdict(figure) for name, figure in self._quality().items()}
+            figures = {name: asdict(figure) for name, figure in compute().items()}
             with atomic_write(kept) as new:
                 new.write_text(json.dumps(figures))
         return {name: Figure(**figure) for name, figure in json.loads(kept.read_text()).items()}
 
     def _quality(self) -> dict[str, Figure]:
+        """What is saved and what it costs, free-running, against the unmodified model."""
         task, model = self.task, self.model
         runs = [free_run(unadapted(model), Never(), task), free_run(model, self.rule, task)]
         success = [[task.success(i, answer.tokens) for i, answer in enumerate(run.answers)] for run in runs]
@@ -126,7 +129,7 @@ class Committed:
             "smollm2_oracle_depth": Figure(found.oracle.mean_depth, n=len(found.oracle.depths)),
         }
 
-    def time(self) -> dict[str, Figure]:
+    def _time(self) -> dict[str, Figure]:
         """Share of the time that is saved over the share that multiply-accumulates imply."""
         prompts = self.task.prompts()
         rounds, count = (1, 2) if self.quick else (9, 8)
@@ -143,7 +146,7 @@ class Committed:
             "macs_saved_steps_b8": Figure(many.implied.steps),
         }
 
-    def speculation(self) -> dict[str, Figure]:
+    def _speculation(self) -> dict[str, Figure]:
         """Greedy answers that differ from plain decoding's, and what drafts save."""
         prompts = self.task.prompts()[:SPECULATED]
         policy: DecodingPolicy = replace(self.task.policy, temperature=0.0)

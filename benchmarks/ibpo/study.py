@@ -240,13 +240,13 @@ class Study:
         self, saved: Path, learner: FullWeights, train: Callable[[Path], Iterator[dict[str, float]]]
     ) -> FullWeights:
         if not saved.is_dir():
-            history = []
-            for figures in train(saved.with_name(f"{saved.name}.checkpoint")):
-                history.append(figures)
+            checkpoint = saved.with_name(f"{saved.name}.checkpoint")
+            for figures in train(checkpoint):
                 if int(figures["step"]) % 10 == 0:
                     told = " ".join(f"{key} {value:.3g}" for key, value in figures.items())
                     self.report(f"seed {self.seed} {saved.name}: {told}")
-            saved.with_name(f"{saved.name}.history.json").write_text(json.dumps(history))
+            with atomic_write(saved.with_name(f"{saved.name}.history.json")) as new:
+                new.write_text(json.dumps(load_artifact(checkpoint)[0]["history"]))
             learner.save(saved)
         return FullWeights(load(saved))
 

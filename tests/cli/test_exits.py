@@ -423,7 +423,7 @@ def test_questions_that_changed_are_not_taken_for_those_of_the_exits(made, refus
     exits, kept = made.copy(tmp_path / "exits"), made.questions.read_text()
     made.questions.write_text(kept.replace("follows 7?", "comes after 7?"))
     try:
-        assert "are not those that the exits were made from" in refused("exits", "evaluate", exits)
+        assert "are not those that were dealt before" in refused("exits", "evaluate", exits)
     finally:
         made.questions.write_text(kept)
 

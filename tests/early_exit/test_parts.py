@@ -14,7 +14,7 @@ def test_parts_are_dealt_the_same_way_again_and_share_nothing() -> None:
     assert [len(part) for part in texts] == [10, 10, 10]
     assert not texts[0] & texts[1] | texts[0] & texts[2] | texts[1] & texts[2]
     assert Parts.again(parts.describe()).test == parts.test
-    with pytest.raises(DataError, match="not those that the exits were made from"):
+    with pytest.raises(DataError, match="not those that were dealt before"):
         Parts.again({**parts.describe(), "seed": 5})
     with pytest.raises(ConfigError, match="limit must be >= 1"):
         Parts.read(Source(ARITHMETIC, 0))

@@ -192,8 +192,8 @@ def test_a_smoother_borrows_from_like_questions() -> None:
     voted = [[1, 1, 0, 0]] * 5 + [[1, 0, 0, 0]]
     rollouts = rollouts_of(success, voted, features=features)
     selection = InferenceAware(1.0, margins="smoothed", smoother=SmoothedMargins(1, penalty=1e-3))
-    weights = selection.weigh(rollouts, seed=0).weights
-    assert weights[5].tolist() == [1, 0, 0, 0]
+    assert selection.weigh(rollouts, seed=0).weights[5, 0] == 0, "a first batch has nothing to borrow from"
+    assert selection.weigh(rollouts, seed=0).weights[5].tolist() == [1, 0, 0, 0]
     assert InferenceAware(1.0).weigh(rollouts, seed=0).weights[5, 0] == 0
 
 

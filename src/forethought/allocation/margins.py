@@ -51,7 +51,7 @@ def joint_margins(correct: BoolArray, voted: BoolArray) -> FloatArray:
     """Share of right voting samples less that of right single ones, both of all m: what the paper's listing computes.
 
     It is not eq. 6: it says how often the model happened to vote as much as how well that went. With as many voting as
-    single samples it is half the conditional margin. Kept to show the difference; nothing here uses it.
+    single samples it is half the conditional margin. Kept to show the difference.
 
     Args:
         correct: Which responses are right, shape (n, m).

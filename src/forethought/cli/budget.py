@@ -66,7 +66,7 @@ def pretrain(
     if json:
         print_json({"model": str(out), "steps": steps, "loss": sum(last) / len(last) if last else None})
     else:
-        print(f"decoder in {out}: {sum(last) / max(1, len(last)):.3f} nats a token at the end")
+        print(f"decoder in {out}" + (f": {sum(last) / len(last):.3f} nats a token at the end" if last else ""))
 
 
 @app.command
@@ -94,15 +94,20 @@ def sft(
         json: Print one JSON object.
     """
     from forethought.early_exit import Parts
+    from forethought.errors import ConfigError
     from forethought.models import load
-    from forethought.training.budget_run import BudgetRun
+    from forethought.training.budget_run import BudgetRun, traceable
 
     _free(out)
     model = load(asked.model)
     source = _source(model, asked, seed)
     policy = asked.policy(source.policy(asked.system, asked.max_tokens))
     run = BudgetRun(out, Parts.read(source), progress)
-    _told(out, run.imitate(asked.model, policy, training.stage(traces, traces.trained(model), seed)), json=json)
+    small = traceable(model) is not model
+    if small and traces.train == "adapters":
+        raise ConfigError("adapters do not reach the head, where a small decoder's choices are new tokens: --train all")
+    stage = training.stage(traces, traces.trained(model), small, seed)
+    _told(out, run.imitate(asked.model, policy, stage), json=json)
 
 
 @app.command
@@ -180,6 +185,8 @@ def evaluate(
         raise ConfigError(f"part must be 'test' or 'certify', got {part!r}")
     if not policies:
         raise ConfigError("name at least one policy folder")
+    if samples < 1 or (limit is not None and limit < 1):
+        raise ConfigError(f"samples and limit must be >= 1, got {samples} and {limit}")
     tables: dict[str, BudgetTable] = {}
     for folder in policies:
         saved = SavedPolicy.read(folder)

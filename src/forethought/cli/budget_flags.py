@@ -64,6 +64,7 @@ class TraceFlags:
         cap: Most trials of a vote.
         consensus: Equal answers that end it.
         decide: Whether to vote is decided `after_first`, as the paper has it, or `before` any trial.
+        restate: Whether every trial begins with the question; by default that of a small decoder does.
         train: `all` weights or `adapters`; by default all of a small model's.
     """
 
@@ -75,6 +76,7 @@ class TraceFlags:
     cap: int = 8
     consensus: int = 3
     decide: Literal["after_first", "before"] = "after_first"
+    restate: bool | None = None
     train: Literal["all", "adapters"] | None = None
 
     def trained(self, model: LanguageModel) -> Trained:
@@ -98,8 +100,15 @@ class ImitationFlags:
     batch: int = 32
     rate: float = 1e-3
 
-    def stage(self, traces: TraceFlags, trained: Trained, seed: int) -> Imitation:
-        """Everything about imitation."""
+    def stage(self, traces: TraceFlags, trained: Trained, small: bool, seed: int) -> Imitation:
+        """Everything about imitation.
+
+        Args:
+            traces: What is imitated.
+            trained: What is trained of the model.
+            small: Whether it is a small decoder.
+            seed: Of everything drawn.
+        """
         from forethought.training import SupervisedConfig, TraceRecipe
         from forethought.training.budget_run import Imitation
         from forethought.voting import SequentialVote
@@ -107,7 +116,8 @@ class ImitationFlags:
         rule = SequentialVote(traces.cap, traces.consensus)
         recipe = TraceRecipe(traces.votes, traces.alpha, traces.distinct, traces.orders, rule, seed)
         training = SupervisedConfig(steps=self.steps, batch=self.batch, rate=self.rate, seed=seed)
-        return Imitation(traces.samples, recipe, training, traces.decide, trained)
+        restate = small if traces.restate is None else traces.restate
+        return Imitation(traces.samples, recipe, training, traces.decide, restate, trained)
 
 
 @dataclass(frozen=True)
@@ -119,7 +129,8 @@ class SpendFlags:
         unit: `share` of voting answers, `trials`, `tokens` or `usd` of an answer.
         usd_per_million: Price of output tokens, for `--unit usd`.
         method: `ibpo`, or what it is compared with: `rejection` sampling, `best-of-n`, `cgpo`, or a fixed `price`.
-        margins: `smoothed` by a regression on the prefill's activations, or `conditional` means of the batch alone.
+        margins: `smoothed` by a regression on the prefill's activations, `conditional` means of the batch
+            alone, or the `joint` frequencies of the paper's listing.
         price: Success that a vote must gain, for `--method price`.
         kl_max: Nats above the model before practice that a text to learn from may be.
     """

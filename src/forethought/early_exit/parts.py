@@ -108,8 +108,7 @@ class Parts:
         parts = cls.read(source)
         if parts.describe() != described:
             raise DataError(
-                f"the questions of {source.name} are not those that the exits were made from; "
-                "name others with --questions"
+                f"the questions of {source.name} are not those that were dealt before; name others with --questions"
             )
         return parts
 

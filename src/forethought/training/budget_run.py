@@ -26,8 +26,8 @@ from forethought.training.supervised import SupervisedConfig, imitate
 from forethought.training.trace_format import PHRASES, Decide, TraceFormat
 from forethought.training.vote_traces import Sample, TraceRecipe, traces_to_imitate
 
-WINDOW = 512
-"""Of a small decoder once it votes: eight trials of 56 tokens and their tags."""
+WINDOW = 640
+"""Of a small decoder once it votes: eight trials of 56 tokens, their tags, and the question in each."""
 LAST = 10
 """Steps that the figures of a run are the mean of."""
 SLICE = 64
@@ -54,6 +54,7 @@ class Imitation:
         recipe: Traces made of them.
         training: How they are imitated.
         decide: Where the choice is made.
+        restate: Whether every trial begins with the question.
         trained: `all` weights, or `adapters`.
     """
 
@@ -61,6 +62,7 @@ class Imitation:
     recipe: TraceRecipe
     training: SupervisedConfig
     decide: Decide
+    restate: bool
     trained: Trained
 
 
@@ -94,7 +96,7 @@ class BudgetRun:
         plain = load(source)
         prompts, samples = self._sampled(plain, policy, stage.samples)
         base = traceable(plain)
-        form = TraceFormat.of(base, stage.decide)
+        form = TraceFormat.of(base, stage.decide, restate=stage.restate)
         traces = traces_to_imitate(base, form, samples, prompts, stage.recipe)
         learner = begun(base, stage.trained, stage.recipe.seed)
         checkpoint = self.work / "imitation"
@@ -102,7 +104,14 @@ class BudgetRun:
         last = self._through("imitate", steps, stage.training.steps, checkpoint)
         made = {"stage": "imitation", **asdict(stage), "figures": last}
         saved = SavedPolicy(
-            source, stage.trained, stage.decide, policy, stage.recipe.rule, self.parts.describe(), (made,)
+            source,
+            stage.trained,
+            stage.decide,
+            stage.restate,
+            policy,
+            stage.recipe.rule,
+            self.parts.describe(),
+            (made,),
         )
         saved.save(self.out, learner)
         return saved
@@ -124,8 +133,7 @@ class BudgetRun:
         features = None
         if probe:
             features = PrefillFeatures(TransformersEncoder(saved.learner(begin).model), asked)
-        form = TraceFormat.of(learner.model, saved.decide)
-        practice = Practice(asked, form, saved.policy, saved.rule, features)
+        practice = Practice(asked, saved.form(learner.model), saved.policy, saved.rule, features)
         checkpoint = self.work / "practice"
         steps = optimise(learner, practice, selection, config, checkpoint=checkpoint)
         last = self._through(selection.name, steps, config.steps, checkpoint)
@@ -142,7 +150,7 @@ class BudgetRun:
             for figures in steps:
                 told(int(figures["step"]) + 1, total, _line(figures))
         last = load_artifact(checkpoint)[0]["history"][-LAST:]
-        return {key: sum(row[key] for row in last) / len(last) for key in last[-1]}
+        return {key: sum(row[key] for row in last) / len(last) for key in last[-1] if key != "step"}
 
     def _sampled(
         self, model: LanguageModel, policy: DecodingPolicy, count: int

@@ -127,8 +127,11 @@ class InferenceAware:
         found = conditional_margins(rollouts.right, rollouts.voted)
         if self.smoother is None:
             return found.margin
+        # Predicted before it is learnt from: a batch's own noise must not choose among its own traces.
+        known = bool(self.smoother.moments.any())
+        margin = np.clip(self.smoother.predict(rollouts.features), -1, 1) if known else found.margin
         self.smoother.update(rollouts.features, found.margin, found.weight)
-        return np.clip(self.smoother.predict(rollouts.features), -1, 1)
+        return margin
 
     def _solve(self, rollouts: Rollouts, margin: FloatArray, seed: int) -> Solution:
         allowed = feasible(rollouts, self.kl_max)

@@ -32,7 +32,7 @@ class FullWeights:
         if model.dtype != "float32":
             raise ConfigError(f"training all weights needs float32, got {model.dtype}")
         self.model = LanguageModel(model.name, deepcopy(model.model), model.tokenizer, weights=model.weights)
-        self._start = {name: tensor.detach().clone() for name, tensor in model.model.named_parameters()}
+        self._start = [weight.detach().clone() for weight in self.parameters]
 
     @property
     def parameters(self) -> Sequence[torch.nn.Parameter]:
@@ -42,19 +42,25 @@ class FullWeights:
     @contextmanager
     def as_reference(self) -> Iterator[None]:
         """The model as it was given."""
-        named = dict(self.model.model.named_parameters())
-        now = {name: parameter.data for name, parameter in named.items()}
-        try:
-            for name, parameter in named.items():
-                parameter.data = self._start[name]
+        with _holding(self.parameters, self._start):
             yield
-        finally:
-            for name, parameter in named.items():
-                parameter.data = now[name]
 
     def save(self, folder: Path) -> None:
         """Write a model folder, as `models.load` reads it."""
         save_decoder(self.model, folder)
+
+
+@contextmanager
+def _holding(parameters: Sequence[torch.nn.Parameter], values: Sequence[torch.Tensor]) -> Iterator[None]:
+    """Within it the parameters have these values."""
+    now = [parameter.data for parameter in parameters]
+    try:
+        for parameter, value in zip(parameters, values, strict=True):
+            parameter.data = value
+        yield
+    finally:
+        for parameter, value in zip(parameters, now, strict=True):
+            parameter.data = value
 
 
 @dataclass(frozen=True)
@@ -103,6 +109,7 @@ class LowRank:
             torch.manual_seed(self.config.seed)
             adapted: Any = inject_adapter_in_model(settings, model.model)
         self.model = LanguageModel(model.name, adapted, model.tokenizer, weights=model.weights)
+        self._start = [weight.detach().clone() for weight in self.parameters]
 
     @property
     def parameters(self) -> Sequence[torch.nn.Parameter]:
@@ -111,17 +118,9 @@ class LowRank:
 
     @contextmanager
     def as_reference(self) -> Iterator[None]:
-        """The model without adapters."""
-        from peft.tuners.tuners_utils import BaseTunerLayer
-
-        layers = [module for module in self.model.model.modules() if isinstance(module, BaseTunerLayer)]
-        for layer in layers:
-            layer.enable_adapters(enabled=False)
-        try:
+        """The adapters as they were made or loaded; new ones change nothing."""
+        with _holding(self.parameters, self._start):
             yield
-        finally:
-            for layer in layers:
-                layer.enable_adapters(enabled=True)
 
     def save(self, folder: Path) -> None:
         """Write the adapters as an artifact that `load` reads."""

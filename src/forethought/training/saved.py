@@ -31,6 +31,7 @@ class SavedPolicy:
         model: Where the weights come from that adapters belong to; of a policy of its own weights, what it began as.
         trained: `all` weights, or `adapters`.
         decide: Where in a trace the choice is made.
+        restate: Whether every trial begins with the question.
         policy: How trials are sampled.
         rule: When a vote ends.
         questions: Which questions it was made from, as `Parts.describe` says it.
@@ -40,6 +41,7 @@ class SavedPolicy:
     model: str
     trained: Trained
     decide: Decide
+    restate: bool
     policy: DecodingPolicy
     rule: SequentialVote = field(default_factory=SequentialVote)
     questions: Mapping[str, Any] = field(default_factory=dict)
@@ -82,6 +84,10 @@ class SavedPolicy:
             return FullWeights(load(folder / self.trained))
         return LowRank.load(folder / self.trained, load(self.model))
 
+    def form(self, model: LanguageModel) -> TraceFormat:
+        """Its traces in a model's vocabulary."""
+        return TraceFormat.of(model, self.decide, restate=self.restate)
+
     def writer(self, model: LanguageModel, *, seed: int = 0) -> TraceWriter:
         """What writes its traces."""
-        return TraceWriter(model, TraceFormat.of(model, self.decide), self.policy, rule=self.rule, seed=seed)
+        return TraceWriter(model, self.form(model), self.policy, rule=self.rule, seed=seed)
