@@ -90,11 +90,11 @@ def test_what_was_not_chosen_does_not_teach(make: Make, traces: list[TraceText])
 def test_a_killed_run_goes_on_as_if_it_had_not_been(make: Make, traces: list[TraceText], tmp_path: Path) -> None:
     whole = FullWeights(make())
     history = list(imitate(whole, traces, CONFIG))
-    before = taken(FullWeights(make()), traces, CONFIG, tmp_path / "run", 27)  # saved after 25
+    before = taken(FullWeights(make()), traces, CONFIG, tmp_path / "run", 27)  # saved after 20
     resumed = FullWeights(make())
     after = list(imitate(resumed, traces, CONFIG, checkpoint=tmp_path / "run"))
     assert equal(bits(whole), bits(resumed))
-    assert before[:25] + after == history
+    assert before[:20] + after == history
     ended = FullWeights(make())
     assert list(imitate(ended, traces, CONFIG, checkpoint=tmp_path / "run")) == history[-1:]
     assert equal(bits(whole), bits(ended))

@@ -20,7 +20,7 @@ from forethought.cli.budget_flags import (
 from forethought.cli.console import notes, print_json, print_table, progress
 
 if TYPE_CHECKING:
-    from forethought.early_exit import Source
+    from forethought.early_exit import Parts, Source
     from forethought.models import LanguageModel
     from forethought.training import BudgetTable
     from forethought.training.saved import SavedPolicy
@@ -102,7 +102,7 @@ def sft(
     model = load(asked.model)
     source = _source(model, asked, seed)
     policy = asked.policy(source.policy(asked.system, asked.max_tokens))
-    run = BudgetRun(out, Parts.read(source), progress)
+    run = BudgetRun(out, _dealt(Parts.read(source)), progress, _note)
     small = traceable(model) is not model
     if small and traces.train == "adapters":
         raise ConfigError("adapters do not reach the head, where a small decoder's choices are new tokens: --train all")
@@ -145,7 +145,7 @@ def ibpo(
     _free(out)
     saved = SavedPolicy.read(policy)
     width = saved.learner(policy).model.width if spend.probed else 0
-    run = BudgetRun(out, Parts.again(saved.questions), progress)
+    run = BudgetRun(out, _dealt(Parts.again(saved.questions)), progress, _note)
     new = run.practise(policy, saved, spend.selection(width), practice.config(seed), probe=spend.probed)
     _told(out, new, json=json)
 
@@ -270,6 +270,17 @@ def _free(out: Path) -> None:
         raise ConfigError(f"{out} is not empty: name another folder, or delete it")
 
 
+def _dealt(parts: Parts) -> Parts:
+    """The parts, once it is said how many questions each has."""
+    counts = f"{len(parts.train)} to train on, {len(parts.certify)} to validate, {len(parts.test)} to test"
+    _note(f"questions: {parts.source.name}, {counts}")
+    return parts
+
+
+def _note(text: str) -> None:
+    notes.print(text, markup=False, soft_wrap=True)
+
+
 def _told(out: Path, saved: SavedPolicy, *, json: bool) -> None:
     last = saved.made[-1]
     if json:
@@ -277,5 +288,6 @@ def _told(out: Path, saved: SavedPolicy, *, json: bool) -> None:
         return
     figures = last["figures"]
     shown = ", ".join(f"{key} {figures[key]:.3g}" for key in ("loss", "accuracy", "share", "trials") if key in figures)
-    notes.print(f"questions: {saved.questions['source']}, {saved.questions['train']['n']} to train on", markup=False)
+    if figures.get("weighed") == 0:
+        _note("nothing was learnt in its last updates: no answer was right, or none was within the budget")
     print(f"policy in {out}: {shown} over its last updates")

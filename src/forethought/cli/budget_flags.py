@@ -71,7 +71,7 @@ class TraceFlags:
     samples: int = 32
     votes: int = 2000
     alpha: float = 1.0
-    distinct: Annotated[tuple[int, int], Parameter(consume_multiple=True)] = (2, 12)
+    distinct: Annotated[tuple[int, int], Parameter(consume_multiple=True, negative=())] = (2, 12)
     orders: int = 3
     cap: int = 8
     consensus: int = 3

@@ -246,7 +246,12 @@ def evaluate(
     if html is not None:
         write_page(contest, found, html, source=source, shown=24)
     if json:
-        told = {"exits": str(saved.path), "source": source, "available": len(known), "served": contest.served}
+        told = {
+            "exits": str(saved.path),
+            "source": source,
+            "available": len(known),
+            "served": contest.served if contest.certified is not None else "unmodified",
+        }
         print_json({**told, **plain_evaluation(found)})
         return
     print_evaluation(found)

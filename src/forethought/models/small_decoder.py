@@ -246,7 +246,7 @@ def pretrain(
     plan: TrainingPlan,
     *,
     checkpoint: Path | None = None,
-    every: int = 500,
+    every: int = 100,
     progress: Progress | None = None,
 ) -> None:
     """Train `model` in place with cross-entropy on what is to be written; the prompt is read, never predicted.

@@ -74,11 +74,13 @@ class BudgetRun:
         out: Folder of the new policy; work in progress lies beside it in `<out>.work`.
         parts: Questions.
         show: Shows waits.
+        tell: Is told where a killed run goes on.
     """
 
     out: Path
     parts: Parts
     show: Shown
+    tell: Callable[[str], None]
 
     @property
     def work(self) -> Path:
@@ -146,8 +148,14 @@ class BudgetRun:
         self, name: str, steps: Iterator[Mapping[str, float]], total: int, checkpoint: Path
     ) -> dict[str, float]:
         """Take every step that is left, showing it; what the last ones of the whole run reported, on average."""
+        begun = checkpoint.is_dir()
         with self.show(name) as told:
             for figures in steps:
+                if begun:
+                    self.tell(
+                        f"goes on from step {figures['step']:.0f} of {total}, where a killed run was ({checkpoint})"
+                    )
+                    begun = False
                 told(int(figures["step"]) + 1, total, _line(figures))
         last = load_artifact(checkpoint)[0]["history"][-LAST:]
         return {key: sum(row[key] for row in last) / len(last) for key in last[-1] if key != "step"}

@@ -121,7 +121,8 @@ def traces_to_imitate(
     if len(traces) < recipe.votes:
         raise DataError(
             f"{recipe.votes} voting traces were asked for and {len(traces)} can be made of {len(samples)} questions "
-            f"with {recipe.distinct[0]} to {recipe.distinct[1]} distinct answers: sample more or widen the range"
+            f"with {recipe.distinct[0]} to {recipe.distinct[1]} distinct answers: ask for fewer, "
+            "sample more or widen the range"
         )
     single = [
         (question, sample) for question, found in samples.items() for sample in found if sample.grade.success == 1.0
