@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
@@ -155,7 +155,7 @@ def evaluate(
     policies: Folders,
     *,
     limit: int | None = None,
-    part: Annotated[str, Parameter()] = "test",
+    part: Literal["test", "certify"] = "test",
     samples: int = 1,
     seed: int = 0,
     json: Annotated[bool, Parameter(negative=())] = False,
@@ -181,8 +181,6 @@ def evaluate(
     from forethought.training import evaluate_budget
     from forethought.training.saved import SavedPolicy
 
-    if part not in ("test", "certify"):
-        raise ConfigError(f"part must be 'test' or 'certify', got {part!r}")
     if not policies:
         raise ConfigError("name at least one policy folder")
     if samples < 1 or (limit is not None and limit < 1):

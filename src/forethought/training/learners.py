@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -39,11 +39,9 @@ class FullWeights:
         """Every weight."""
         return list(self.model.model.parameters())
 
-    @contextmanager
-    def as_reference(self) -> Iterator[None]:
+    def as_reference(self) -> AbstractContextManager[None]:
         """The model as it was given."""
-        with _holding(self.parameters, self._start):
-            yield
+        return _holding(self.parameters, self._start)
 
     def save(self, folder: Path) -> None:
         """Write a model folder, as `models.load` reads it."""
@@ -116,11 +114,9 @@ class LowRank:
         """The adapters."""
         return [weight for name, weight in self.model.model.named_parameters() if "lora_" in name]
 
-    @contextmanager
-    def as_reference(self) -> Iterator[None]:
+    def as_reference(self) -> AbstractContextManager[None]:
         """The adapters as they were made or loaded; new ones change nothing."""
-        with _holding(self.parameters, self._start):
-            yield
+        return _holding(self.parameters, self._start)
 
     def save(self, folder: Path) -> None:
         """Write the adapters as an artifact that `load` reads."""
@@ -152,4 +148,5 @@ class LowRank:
         with torch.no_grad():
             for name, weight in own.items():
                 weight.copy_(torch.from_numpy(arrays[name].copy()))
+        learner._start = [weight.detach().clone() for weight in learner.parameters]
         return learner

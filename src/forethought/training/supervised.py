@@ -68,7 +68,7 @@ def imitate(
 
     identity = {"stage": "imitate", **asdict(config), "traces": hash_of(traces), "model": learner.model.weights}
     groups = [Group(learner.parameters, config.rate)]
-    yield from Optimisation(groups, Schedule(config.steps, config.warmup, 10), checkpoint, identity).run(loss)
+    yield from Optimisation(groups, Schedule(config.steps, config.warmup, every=10), checkpoint, identity).run(loss)
 
 
 def check_learnable(traces: Sequence[Learnable]) -> None:

@@ -171,7 +171,7 @@ class TraceWriter:
         """Advance all rows, token by token, until each is done."""
         prompts = list(dict.fromkeys(row.trace.prompt for row in rows))
         place = {prompt: i for i, prompt in enumerate(prompts)}
-        logits, cache, mask = Generator(self.model, self.policy, self.model.eos.__contains__).prefill(prompts)
+        logits, cache, mask = Generator(self.model, self.policy, self.eos.__contains__).prefill(prompts)
         index = torch.tensor([place[row.trace.prompt] for row in rows])
         positions = torch.tensor([len(row.trace.prompt.ids) for row in rows])
         restated = self.rule.cap * max(len(self.form.restated(prompt)) for prompt in prompts)
